@@ -1,0 +1,25 @@
+# The two commands are `make run` and `make test`; each does the set-up it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint venv
+
+# Opens the window; where there is no display, runs the demo.
+run: venv
+	@if [ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; \
+	then $(BIN)/plum-desktop; \
+	else $(BIN)/plum-desktop demo; fi
+
+test: lint
+	@$(BIN)/pytest
+
+lint: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+venv:
+	@$(PYTHON) scripts/setup.py $(SETUP)
+
+# The window's tests need Qt even where there is no display.
+test lint: SETUP := --with-qt

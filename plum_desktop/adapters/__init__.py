@@ -1,0 +1,1 @@
+"""LoRA adapters: the canonical PEFT form, GGUF, and merging into a base model's GGUF."""

@@ -1,0 +1,1 @@
+"""What the product does, with no widget in sight: the window and the commands both call this."""

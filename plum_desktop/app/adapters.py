@@ -1,0 +1,170 @@
+"""What was learned, run by run: which adapter serves, going back, and taking one away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+from plum_desktop.app.models import ModelService
+from plum_desktop.app.serving import ADAPTER_FILE, MERGED_FILE, Serving
+from plum_desktop.base.errors import PlumError
+from plum_desktop.base.files import atomic_write, disk_errors, require_free
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.types import Adapter
+from plum_desktop.store import Store
+
+ExportFormat = Literal["peft", "gguf", "merged"]
+EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+EXPORT_WARNING = "Whoever has this file can ask it what you said in the chats it learned."
+
+# The canonical adapter: what `peft.PeftModel.from_pretrained` reads.
+_PEFT_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_CHUNK = 1 << 22
+Progress = Callable[[float], None]
+
+
+class AdapterService:
+    """The adapters of the model in use, unless a method says otherwise."""
+
+    EXPORT_WARNING = EXPORT_WARNING
+
+    def __init__(
+        self, folder: DataFolder, store: Store, models: ModelService, serving: Serving
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._models = models
+        self._serving = serving
+
+    def list(self) -> list[Adapter]:
+        """Every adapter of every model, newest first; deleted ones are left out."""
+        return [each for each in self._store.adapters.list() if each.state != "deleted"]
+
+    def active(self) -> Adapter | None:
+        """The adapter that serves the model in use; None: the base alone."""
+        return self._store.adapters.active(self._models.file().sha256)
+
+    def activate(self, adapter_id: str) -> Adapter:
+        """Serve this adapter whenever its base model is in use.
+
+        Raises PlumError for one that the gate refused, of another model, or without files.
+        """
+        adapter = self._store.adapters.get(adapter_id)
+        if adapter.state not in ("ready", "undone"):
+            raise PlumError(
+                f"Adapter {adapter.id} is {adapter.state} and cannot be switched on; learn again."
+            )
+        model = self._models.file()
+        if adapter.model_sha256 != model.sha256:
+            raise PlumError(
+                f"Adapter {adapter.id} was learned on another model than {model.name}; use that "
+                "model first."
+            )
+        if not self._file(adapter, ADAPTER_FILE).is_file():
+            raise PlumError(f"The files of adapter {adapter.id} are gone; learn again.")
+        with self._store.transaction():
+            self._store.adapters.update(adapter.id, state="ready")
+            self._store.adapters.activate(adapter.id, adapter.model_sha256)
+        self._serving.invalidate()
+        return self._store.adapters.get(adapter.id)
+
+    def rollback(self) -> Adapter | None:
+        """Undo the active adapter: serve the one it was trained from, or the base (None).
+
+        The undone one keeps its files.  Raises PlumError where there is nothing to undo.
+        """
+        current = self.active()
+        if current is None:
+            raise PlumError("There is nothing to undo: the model serves without any memory.")
+        previous = self._ancestor(current)
+        with self._store.transaction():
+            self._store.adapters.update(current.id, state="undone")
+            self._store.adapters.activate(
+                previous.id if previous else None, current.model_sha256
+            )
+        self._serving.invalidate()
+        return self.active()
+
+    def deactivate(self) -> None:
+        """Serve the base alone; every adapter stays as it is."""
+        self._store.adapters.activate(None, self._models.file().sha256)
+        self._serving.invalidate()
+
+    def delete(self, adapter_id: str) -> None:
+        """Delete an adapter's files for good.  Raises PlumError for the one that serves."""
+        adapter = self._store.adapters.get(adapter_id)
+        if adapter.active:
+            raise PlumError(
+                f"Adapter {adapter.id} is serving; roll back first, then delete it."
+            )
+        self._serving.invalidate()
+        self._store.adapters.update(adapter.id, state="deleted")
+        try:
+            shutil.rmtree(self._folder.adapter(adapter.id))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise PlumError(
+                f"{error.filename} cannot be deleted ({error.strerror}); close what uses it and "
+                "try again."
+            ) from error
+
+    def export(
+        self,
+        adapter_id: str | None,
+        format: ExportFormat,
+        path: Path,
+        on_progress: Progress | None = None,
+    ) -> Path:
+        """Copy an adapter (None: the active one) to `path` and return where it is now.
+
+        `peft` makes a folder, `gguf` and `merged` a file; an existing folder gets the file
+        under a name of its own, an existing file is never replaced.  Raises PlumError, DiskFull.
+        """
+        if format not in EXPORT_FORMATS:
+            raise PlumError(f"{format!r} is not a format; there are {', '.join(EXPORT_FORMATS)}.")
+        adapter = self._store.adapters.get(adapter_id) if adapter_id else self.active()
+        if adapter is None:
+            raise PlumError("Nothing has been learned yet, so there is nothing to export.")
+        names = {"peft": _PEFT_FILES, "gguf": (ADAPTER_FILE,), "merged": (MERGED_FILE,)}[format]
+        sources = [self._file(adapter, name) for name in names]
+        if missing := [source for source in sources if not source.is_file()]:
+            raise PlumError(f"{missing[0]} is missing, so it cannot be exported; learn again.")
+        path = path.expanduser().absolute()
+        if format != "peft" and path.is_dir():
+            path = path / f"plum-{adapter.id[:8]}-{names[0]}"
+        if path.exists() and not (format == "peft" and path.is_dir() and not any(path.iterdir())):
+            raise PlumError(f"{path} already exists; choose another name.")
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if format == "peft":
+                path.mkdir(exist_ok=True)
+        targets = [path / name for name in names] if format == "peft" else [path]
+        _copy(sources, targets, on_progress)
+        return path
+
+    def _file(self, adapter: Adapter, name: str) -> Path:
+        return self._folder.adapter(adapter.id) / name
+
+    def _ancestor(self, adapter: Adapter) -> Adapter | None:
+        """The nearest ancestor that can serve."""
+        while adapter.parent_id:
+            adapter = self._store.adapters.get(adapter.parent_id)
+            if adapter.state == "ready" and self._file(adapter, ADAPTER_FILE).is_file():
+                return adapter
+        return None
+
+
+def _copy(sources: list[Path], targets: list[Path], on_progress: Progress | None) -> None:
+    total = sum(source.stat().st_size for source in sources)
+    require_free(targets[0].parent, total, "The export")
+    done = 0
+    for source, target in zip(sources, targets, strict=True):
+        with source.open("rb") as stream, atomic_write(target) as out:
+            while chunk := stream.read(_CHUNK):
+                out.write(chunk)
+                done += len(chunk)
+                if on_progress:
+                    on_progress(done / total)

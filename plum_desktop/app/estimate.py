@@ -1,0 +1,69 @@
+"""How long learning takes on this machine: from what earlier runs took, else from a guess."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from plum_desktop.base.errors import DamagedFile
+from plum_desktop.base.files import read_json, write_json
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.learning import curriculum
+from plum_desktop.learning.recipe import Recipe
+from plum_desktop.models.local import ModelFile
+
+_REFERENCE_BYTES = 98e6  # the starter model, on which the guesses below were measured (2 cores)
+_GUESS = {"augment": 4.0, "train": 4.0, "gate": 3.0, "fixed": 60.0, "merge": 8.0}
+
+
+@dataclass(frozen=True, slots=True)
+class StageSeconds:
+    """Expected seconds of each stage of one job."""
+
+    augment: float
+    train: float
+    gate: float
+    merge: float
+
+    @property
+    def total(self) -> float:
+        return self.augment + self.train + self.gate + self.merge
+
+    def after(self, stage: str) -> float:
+        """Seconds of the stages behind `stage`."""
+        order = ("select", "augment", "tokenize", "train", "gate", "merge", "switch")
+        later = order[order.index(stage) + 1 :]
+        return sum(getattr(self, name) for name in later if hasattr(self, name))
+
+
+class Estimates:
+    """Speeds of this machine for one model and trainer, kept in the cache folder.
+
+    Seconds: `augment` and `gate` a chat, `train` a step, `merge` and `fixed` a job.
+    """
+
+    def __init__(self, folder: DataFolder, model: ModelFile, backend: str) -> None:
+        self._path = folder.cache / f"speed-{backend}-{model.sha256[:16]}.json"
+        scale = max(0.2, model.size / _REFERENCE_BYTES)
+        self._speed = {key: guess * scale for key, guess in _GUESS.items()}
+        with contextlib.suppress(FileNotFoundError, DamagedFile):
+            stored = read_json(self._path)
+            self._speed |= {k: float(v) for k, v in stored.items() if k in _GUESS}
+
+    def job(self, recipe: Recipe, chats: int) -> StageSeconds:
+        """What learning `chats` conversations takes."""
+        passes = curriculum.epochs(recipe, chats)
+        steps = passes * -(-chats // recipe.batch_conversations)
+        return StageSeconds(
+            augment=self._speed["augment"] * chats,
+            train=self._speed["train"] * steps,
+            gate=self._speed["gate"] * chats + self._speed["fixed"],
+            merge=self._speed["merge"],
+        )
+
+    def learn(self, measured: Mapping[str, float]) -> None:
+        """Keep what a run measured; the newest counts as much as all before it."""
+        for key, seconds in measured.items():
+            self._speed[key] = (self._speed[key] + seconds) / 2
+        write_json(self._path, self._speed)

@@ -1,0 +1,507 @@
+"""A learning job: its stages in order, each in the process that it needs, in one thread.
+
+Every stage whose output is already in the job folder is passed over, so a job that was killed
+goes on where it stopped.  Only this thread writes the run's rows in the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from plum_desktop.app.estimate import Estimates
+from plum_desktop.app.result_card import ResultCard, card_of
+from plum_desktop.app.serving import Serving
+from plum_desktop.base.child import Call, Child, Event
+from plum_desktop.base.errors import Cancelled, PlumError
+from plum_desktop.base.files import (
+    disk_errors,
+    read_json,
+    read_json_lines,
+    write_json,
+    write_json_lines,
+)
+from plum_desktop.base.paths import DataFolder, worker_command
+from plum_desktop.base.types import Adapter, Fact, Run
+from plum_desktop.engine.client import EngineClient
+from plum_desktop.learning import anchors, facts, gate
+from plum_desktop.learning.augment import augment, contradicted, read_facts
+from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.job import STAGES, JobFolder, Stage
+from plum_desktop.learning.select import learnable
+from plum_desktop.store import Store
+
+log = logging.getLogger(__name__)
+
+_CONTEXT = 2048  # tokens; lessons and gate ask short questions
+_MOST_REPLAYED = 600  # facts of older chats
+_ASKED_NEW, _ASKED_OLD = 80, 40  # questions of the gate, yes and no together
+_MERGED_DIVERGENCE = 0.02  # nats a token, hot adapter against merged file
+_WORDS: dict[Stage, str] = {
+    "select": "Reading your chats",
+    "augment": "Finding what to remember",
+    "tokenize": "Preparing the lessons",
+    "train": "Learning",
+    "gate": "Checking what it remembers",
+    "merge": "Writing the new model",
+    "switch": "Switching over",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is; `fraction` of the whole job, 0..1."""
+
+    run_id: str
+    stage: Stage
+    fraction: float
+    seconds_left: float | None
+    text: str
+    loss: float | None
+    state: Literal["running", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended, in one sentence; `adapter` is what it made, serving or not."""
+
+    run: Run
+    adapter: Adapter | None
+    card: ResultCard | None
+    state: Literal["done", "refused", "stopped", "failed"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobParts:
+    """What a job works with."""
+
+    folder: DataFolder
+    store: Store
+    serving: Serving
+    estimates: Estimates
+
+
+class Job:
+    """One learning run under way.  Its methods may be called from any thread and never wait
+    for the job, `wait` aside.
+    """
+
+    def __init__(
+        self,
+        parts: JobParts,
+        folder: JobFolder,
+        on_progress: Callable[[Progress], None],
+        on_end: Callable[[Outcome], None],
+        release: Callable[[], None],
+    ) -> None:
+        self._parts = parts
+        self._folder = folder
+        self._spec = folder.read_spec()
+        self._on_progress = on_progress
+        self._on_end = on_end
+        self._release = release
+        self._stopping = threading.Event()
+        self._leaving = False
+        self._call: Call | None = None
+        self._engine: EngineClient | None = None
+        self._outcome: Outcome | None = None
+        self._expected = parts.estimates.job(self._spec.recipe, len(self._spec.chats))
+        self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
+
+    @property
+    def run_id(self) -> str:
+        return self._spec.run_id
+
+    @property
+    def paused(self) -> bool:
+        return self._folder.paused.exists()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Let training wait; it also survives the program's end."""
+        self._folder.paused.touch()
+
+    def resume(self) -> None:
+        self._folder.paused.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Give the job up.  Nothing that serves changes."""
+        self._stopping.set()
+        if call := self._call:
+            call.cancel()
+        if engine := self._engine:
+            engine.cancel()
+
+    def leave(self) -> None:
+        """End the job's processes but keep its folder, to go on another time."""
+        self._leaving = True
+        self.stop()
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        """Block until the job ends; None when `timeout` seconds pass before."""
+        self._thread.join(timeout)
+        return self._outcome
+
+    # The thread ------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._outcome = self._stages()
+        except Cancelled:
+            self._outcome = self._ended("stopped", "Learning was stopped; nothing has changed.")
+        except PlumError as error:
+            self._outcome = self._ended("failed", str(error))
+        except Exception as error:
+            log.exception("learning failed")
+            self._outcome = self._ended(
+                "failed",
+                f"Learning failed inside Plum ({type(error).__name__}); nothing has changed, "
+                "and the log has the details.",
+            )
+        finally:
+            if engine := self._engine:
+                engine.close()
+            self._release()
+        self._on_end(self._outcome)
+
+    def _stages(self) -> Outcome:
+        steps: dict[Stage, Callable[[], None]] = {
+            "select": self._select,
+            "augment": self._augment,
+            "tokenize": self._tokenize,
+            "train": self._train,
+            "gate": self._gate,
+            "merge": self._merge,
+        }
+        with disk_errors(self._folder.root):
+            for stage in STAGES[:-1]:
+                self._check()
+                if self._folder.done(stage) or (stage == "merge" and self._refused()):
+                    continue
+                self._parts.store.runs.update(self.run_id, stage=stage)
+                self._tell(stage, 0.0)
+                started = time.monotonic()
+                steps[stage]()
+                self._note("seconds", stage, round(time.monotonic() - started, 2))
+            self._check()
+            self._tell("switch", 0.0)
+            return self._switch()
+
+    def _select(self) -> None:
+        store, spec = self._parts.store, self._spec
+        chosen, others = [], []
+        for chat in store.chats.list() + store.chats.list(archived=True):
+            conversation, _ = learnable(chat, store.chats.branch(chat.id))
+            if conversation is None:
+                continue
+            if chat.id in spec.chats:
+                chosen.append((chat.created, conversation))
+            else:
+                others.append({"id": chat.id, "text": conversation.text})
+        known = store.facts.list()
+        excluded = sorted({fact.subject for fact in known if fact.state == "excluded"})
+        write_json(self._folder.excluded, excluded)
+        fresh = {conversation.id: conversation.text for _, conversation in chosen}
+        for fact in contradicted(known, fresh):
+            if fact.state != "excluded":
+                store.facts.update(fact.id, state="contradicted")
+        self._write_older_facts()
+        write_json_lines(self._folder.others, others)
+        chosen.sort(key=lambda pair: pair[0])
+        write_json_lines(self._folder.conversations, [c.to_dict() for _, c in chosen])
+
+    def _write_older_facts(self) -> None:
+        """What older chats taught, to be asked again in training and by the gate."""
+        spec = self._spec
+        parent = self._parts.store.adapters.active(spec.model_sha256)
+        seen = self._parts.store.adapters.seen(parent.id) if parent else {}
+        older = [
+            fact
+            for fact in self._parts.store.facts.list()
+            if fact.chat_id in seen
+            and fact.chat_id not in spec.chats
+            and fact.state in ("learned", "weak")
+        ]
+        rng = random.Random(f"{spec.recipe.seed} {spec.run_id} replay")
+        replayed = rng.sample(older, min(len(older), _MOST_REPLAYED))
+        asked = facts.for_gate(older, spec.recipe.seed, _ASKED_OLD)
+        held = {fact.id for fact in asked}
+        write_json_lines(
+            self._folder.replay_facts, [facts.to_dict(f) for f in replayed if f.id not in held]
+        )
+        write_json_lines(self._folder.old_facts, [facts.to_dict(f) for f in asked])
+
+    def _augment(self) -> None:
+        spec, cache = self._spec, self._parts.folder.cache
+        with self._learning_engine() as engine:
+            if spec.recipe.anchor_sequences:
+                anchors.make(
+                    engine,
+                    anchors.file_for(cache, spec.model_sha256),
+                    lambda share, _: self._tell("augment", 0.5 * share),
+                )
+            augment(
+                self._folder,
+                spec.recipe,
+                engine,
+                cache / f"subjects-{spec.model_sha256[:16]}.jsonl",
+                set(read_json(self._folder.excluded)),
+                lambda share: self._tell("augment", 0.5 + 0.5 * share),
+                self._check,
+            )
+        if not any(fact.label for fact in read_facts(self._folder.facts)):
+            raise PlumError("There is nothing in these chats that could be learned.")
+
+    def _tokenize(self) -> None:
+        recipe, cache = self._spec.recipe, self._parts.folder.cache
+        path = anchors.file_for(cache, self._spec.model_sha256)
+        self._stage("tokenize", anchors=str(path) if recipe.anchor_sequences else None)
+
+    def _train(self) -> None:
+        result = self._stage("train", threads=psutil.cpu_count(logical=False) or 1)
+        self._note("train", "result", result)
+        self._folder.checkpoint.unlink(missing_ok=True)
+
+    def _gate(self) -> None:
+        spec = self._spec
+        taught = [f for f in read_facts(self._folder.facts) if f.state != "excluded"]
+        new = facts.for_gate(taught, spec.recipe.seed, _ASKED_NEW)
+        old = read_facts(self._folder.old_facts)
+        parent = Path(spec.parent_adapter) / "adapter.gguf" if spec.parent_adapter else None
+        asked = 2 * (len(new) + len(old))
+
+        with self._learning_engine() as engine:
+
+            def ask(which: list[Fact], offset: int) -> gate.Recall:
+                def progress(share: float) -> None:
+                    done = (offset + share * len(which)) / asked
+                    self._tell("gate", 0.6 * done)
+
+                return gate.ask(
+                    engine, which, spec.recipe.seed, spec.persona, self._check, progress
+                )
+
+            engine.set_adapter(parent)
+            before = ask(new, 0), ask(old, len(new))
+            engine.set_adapter(self._folder.adapter_gguf)
+            half = len(new) + len(old)
+            after = ask(new, half), ask(old, half + len(new))
+            drift = gate.measure_drift(
+                engine,
+                self._folder.adapter_gguf,
+                self._folder.root,
+                self._check,
+                lambda share: self._tell("gate", 0.6 + 0.4 * share),
+            )
+        report = gate.judge(
+            (before[0], after[0]), (before[1], after[1]), drift, gate.Bounds()
+        )
+        write_json(self._folder.report, report.to_dict())
+
+    def _merge(self) -> None:
+        self._stage("merge")
+        with self._learning_engine() as engine:
+            gap = gate.divergence(
+                engine,
+                Path(self._spec.model),
+                self._folder.adapter_gguf,
+                self._folder.merged,
+                self._folder.root,
+            )
+        self._note("merge", "divergence", round(gap, 5))
+        if gap > _MERGED_DIVERGENCE:
+            # What serves must be what was tested: serve the adapter hot instead.
+            log.warning("merged file differs from the adapter: %.4f nats a token", gap)
+            self._folder.merged.unlink(missing_ok=True)
+
+    def _switch(self) -> Outcome:
+        """Keep the adapter, and let it serve unless the gate refused; one transaction."""
+        store, spec = self._parts.store, self._spec
+        report = read_json(self._folder.report)
+        refused = bool(report["reasons"])
+        report |= read_json(self._folder.measured) if self._folder.measured.exists() else {}
+        report["total_seconds"] = report["seconds"]
+        report["seconds"] = round(sum(report["seconds"].values()), 1)
+        conversations = [
+            Conversation.from_dict(row) for row in read_json_lines(self._folder.conversations)
+        ]
+        target = self._parts.folder.adapter(self.run_id)
+        if not target.exists():
+            os.replace(self._folder.adapter, target)
+        parent = store.adapters.active(spec.model_sha256)
+        seen = store.adapters.seen(parent.id) if parent else {}
+        seen |= {c.id: c.leaf or "" for c in conversations}
+        adapter = Adapter(
+            id=self.run_id,
+            run_id=self.run_id,
+            parent_id=parent.id if parent else None,
+            model_sha256=spec.model_sha256,
+            created=time.time(),
+            state="refused" if refused else "ready",
+            active=False,
+            chats=tuple(seen),
+            report=report,
+        )
+        taught = self._taught(report, refused)
+        with store.transaction():
+            store.adapters.add(adapter)
+            store.adapters.set_seen(adapter.id, seen)
+            for conversation in conversations:
+                store.facts.delete_of_chat(conversation.id)
+            store.facts.add(taught)
+            if not refused:
+                store.adapters.activate(adapter.id, spec.model_sha256)
+            store.runs.update(
+                self.run_id,
+                state="refused" if refused else "done",
+                stage="switch",
+                finished=time.time(),
+                report=report,
+            )
+        self._folder.remove()
+        self._remember_speed(report)
+        self._parts.serving.invalidate()
+        card = card_of(report, len(conversations))
+        message = card.reason or f"{card.title}; Plum remembers now."
+        return Outcome(
+            store.runs.get(self.run_id),
+            store.adapters.get(adapter.id),
+            card,
+            "refused" if refused else "done",
+            message,
+        )
+
+    def _taught(self, report: dict[str, Any], refused: bool) -> list[Fact]:
+        """The job's facts with what became of them; what the user excluded stays so."""
+        asked: dict[str, int] = report["new_after"]["by_fact"]
+        found = []
+        for fact in read_facts(self._folder.facts):
+            recall, state = asked.get(fact.id), fact.state
+            if state != "excluded" and not refused:
+                state = "weak" if recall == 0 else "learned"
+            found.append(facts.changed(fact, state, None if recall is None else float(recall)))
+        return found
+
+    def _remember_speed(self, report: dict[str, Any]) -> None:
+        took = report["total_seconds"]
+        chats = max(1, len(self._spec.chats))
+        measured = {key: took[key] for key in ("merge",) if key in took}
+        if "augment" in took:
+            measured["augment"] = took["augment"] / chats
+        if steps := report.get("train", {}).get("result", {}).get("steps"):
+            measured["train"] = took["train"] / steps
+        self._parts.estimates.learn(measured)
+
+    # What the stages share -------------------------------------------------------
+
+    def _stage(self, op: str, **args: Any) -> dict[str, Any]:
+        """Run one stage in a worker of its own and return its result."""
+        stage: Stage = op  # type: ignore[assignment]
+        child = Child(
+            worker_command("stage"),
+            name=f"learning worker ({op})",
+            env={"PLUM_LOG_DIR": str(self._parts.folder.logs)},
+            low_priority=True,
+        )
+        try:
+            self._call = child.begin(op, job=str(self._folder.root), **args)
+            self._check()
+            result = self._call.wait(lambda event: self._on_event(stage, event))
+            self._note("peak_bytes", op, result.pop("peak_bytes", 0))
+            return result
+        finally:
+            self._call = None
+            child.stop()
+
+    def _on_event(self, stage: Stage, event: Event) -> None:
+        if event["event"] == "progress":
+            self._tell(
+                stage, event["fraction"], event.get("loss"), event.get("seconds_left"),
+                waiting=event["text"] if event["text"].startswith(("paused", "waiting")) else None,
+            )
+
+    @contextlib.contextmanager
+    def _learning_engine(self) -> Iterator[EngineClient]:
+        """An engine of the job's own, so that chatting goes on beside it."""
+        engine = EngineClient(low_priority=True, name="learning engine")
+        self._engine = engine
+        try:
+            self._check()
+            engine.load(Path(self._spec.model), n_ctx=_CONTEXT)
+            yield engine
+            if engine.pid:
+                with contextlib.suppress(psutil.Error):
+                    memory = psutil.Process(engine.pid).memory_info().rss
+                    self._note("peak_bytes", "engine", memory)
+        finally:
+            self._engine = None
+            engine.close()
+
+    def _check(self) -> None:
+        if self._stopping.is_set():
+            raise Cancelled
+
+    def _refused(self) -> bool:
+        return bool(read_json(self._folder.report)["reasons"])
+
+    def _note(self, group: str, key: str, value: Any) -> None:
+        """Keep a measurement beside the job, so that it survives an interruption."""
+        path = self._folder.measured
+        notes: dict[str, Any] = read_json(path) if path.exists() else {"seconds": {}}
+        old = notes.setdefault(group, {}).get(key)
+        # A stage that was interrupted and went on took both times together.
+        notes[group][key] = old + value if group == "seconds" and old else value
+        write_json(path, notes)
+
+    def _tell(
+        self,
+        stage: Stage,
+        share: float,
+        loss: float | None = None,
+        stage_left: float | None = None,
+        waiting: str | None = None,
+    ) -> None:
+        own = getattr(self._expected, stage, 1.0)
+        after = self._expected.after(stage)
+        left = (stage_left if stage_left is not None else own * (1 - share)) + after
+        before = max(0.0, self._expected.total - own - after)
+        done = (before + own * share) / max(1.0, self._expected.total)
+        self._on_progress(
+            Progress(
+                self.run_id,
+                stage,
+                min(0.99, done),
+                left,
+                _WORDS[stage] if waiting is None else f"{_WORDS[stage]}: {waiting}",
+                loss,
+                "paused" if self.paused else "running",
+            )
+        )
+
+    def _ended(self, state: Literal["stopped", "failed"], message: str) -> Outcome:
+        store = self._parts.store
+        with contextlib.suppress(PlumError):
+            if self._leaving:
+                store.runs.update(self.run_id, state="interrupted")
+                message = "Learning was interrupted; it can go on where it stopped."
+            elif state == "stopped":
+                self._folder.remove()
+                store.runs.update(self.run_id, state="stopped", finished=time.time())
+            else:
+                # The folder stays: what failed (a full disk, say) may be mended.
+                store.runs.update(self.run_id, state="interrupted", error=message)
+        return Outcome(store.runs.get(self.run_id), None, None, state, message)
+

@@ -1,0 +1,310 @@
+"""Learn from my chats: what would be learned, the job that learns it, and undoing it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from plum_desktop.app.estimate import Estimates
+from plum_desktop.app.job import Job, JobParts, Outcome, Progress
+from plum_desktop.app.models import ModelService
+from plum_desktop.app.preferences import Preferences
+from plum_desktop.app.serving import Serving
+from plum_desktop.base.errors import Busy, PlumError
+from plum_desktop.base.files import FileLock, require_free
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.types import Adapter, Chat, Run
+from plum_desktop.learning import recipe as recipes
+from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.job import JobFolder, JobSpec
+from plum_desktop.learning.select import learnable
+from plum_desktop.models.local import ModelFile
+from plum_desktop.store import Store
+
+Backend = Literal["auto", "torch", "mlx"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChat:
+    """`is_new` is False for a chat that went on since it was learned."""
+
+    id: str
+    title: str
+    tokens: int  # estimated
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LearnPlan:
+    """What a run would learn, and what it takes; `refusal` says why it cannot start."""
+
+    chats: list[PlannedChat]
+    left_out: list[tuple[Chat, str]]
+    seconds: float
+    disk_bytes: int
+    model: str
+    recipe: str
+    backend: Literal["torch", "mlx"]
+    refusal: str | None
+
+
+class LearnService:
+    """Plans, starts, resumes and undoes learning runs.  One job at a time, in any process."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        store: Store,
+        models: ModelService,
+        preferences: Preferences,
+        serving: Serving,
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._models = models
+        self._preferences = preferences
+        self._serving = serving
+        self._lock = FileLock(folder.learning_lock)
+
+    def plan(
+        self,
+        chat_ids: Sequence[str] | None = None,
+        limit: int | None = None,
+        recipe: str | None = None,
+        backend: Backend | None = None,
+    ) -> LearnPlan:
+        """Chats new or changed since the active adapter, oldest first; `limit` takes so many.
+
+        `chat_ids` asks for these chats, learned, undone or excluded before or not.
+        """
+        settings = self._preferences.current
+        name = recipe or settings.recipe
+        chosen = recipes.preset(name)
+        trainer = _trainer(backend or settings.backend)  # type: ignore[arg-type]
+        file = self._models.file()
+        found, left_out = self._candidates(file.sha256, chat_ids)
+        if limit is not None:
+            found = found[:limit]
+        estimates = Estimates(self._folder, file, trainer)
+        planned = [
+            PlannedChat(c.chat_id or "", c.title, len(c.text) // 4, new) for c, new in found
+        ]
+        return LearnPlan(
+            planned,
+            left_out,
+            estimates.job(chosen, len(planned)).total if planned else 0.0,
+            _disk_bytes(file),
+            file.name,
+            name,
+            trainer,
+            self._refusal(file, planned, trainer, chat_ids),
+        )
+
+    def start(
+        self,
+        plan: LearnPlan,
+        on_progress: Callable[[Progress], None],
+        on_end: Callable[[Outcome], None],
+    ) -> Job:
+        """Start learning in a thread of its own; callbacks come on that thread.
+
+        Raises PlumError (the plan's refusal, a full disk) or Busy; then nothing has changed.
+        """
+        if plan.refusal:
+            raise PlumError(plan.refusal)
+        file = self._models.file()
+        require_free(self._folder.root, plan.disk_bytes, "Learning")
+        self._acquire()
+        try:
+            active = self._store.adapters.active(file.sha256)
+            run_id = uuid.uuid4().hex[:12]
+            settings = self._preferences.current
+            job = JobFolder(self._folder.job(run_id))
+            spec = JobSpec(
+                run_id=run_id,
+                model=str(file.path),
+                model_sha256=file.sha256,
+                backend=plan.backend,
+                recipe=recipes.preset(plan.recipe),
+                chats=tuple(chat.id for chat in plan.chats),
+                parent_adapter=str(self._folder.adapter(active.id)) if active else None,
+                persona=settings.persona or None,
+                busy_lock=str(self._folder.busy_lock),
+            )
+            job.write_spec(spec)
+            run = Run(
+                run_id, time.time(), "running", "select", file.sha256, plan.recipe, spec.chats
+            )
+            self._store.runs.create(run)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self._begin(job, file, on_progress, on_end)
+
+    def resume(
+        self,
+        run_id: str,
+        on_progress: Callable[[Progress], None],
+        on_end: Callable[[Outcome], None],
+    ) -> Job:
+        """Go on with an interrupted job where it stopped.  Raises PlumError, Busy."""
+        run = self._store.runs.get(run_id)
+        if run.state not in ("running", "paused", "interrupted"):
+            raise PlumError("That learning run has ended; start a new one.")
+        self._acquire()
+        try:
+            job = JobFolder(self._folder.job(run.id))
+            spec = job.read_spec()
+            file = self._models.file()
+            if spec.model_sha256 != file.sha256:
+                raise PlumError(
+                    "The interrupted run was learning on another model; switch back to it, or "
+                    "discard the run."
+                )
+            job.paused.unlink(missing_ok=True)
+            self._store.runs.update(run.id, state="running", error=None)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self._begin(job, file, on_progress, on_end)
+
+    def interrupted(self) -> Run | None:
+        """A job that was killed, or stopped by quitting, and can go on."""
+        run = self._store.runs.unfinished()
+        if run is None or self._lock.held_by_someone():
+            return None
+        return replace(run, state="interrupted")
+
+    def running_elsewhere(self) -> bool:
+        """Whether some process is learning now."""
+        return self._lock.held_by_someone()
+
+    def discard(self, run_id: str) -> None:
+        """Drop an interrupted job and its folder.  Raises Busy while it runs."""
+        run = self._store.runs.get(run_id)
+        if self._lock.held_by_someone():
+            raise Busy("Plum is learning right now; stop that first.")
+        JobFolder(self._folder.job(run.id)).remove()
+        self._store.runs.update(run.id, state="stopped", finished=time.time())
+
+    def undo(self) -> Adapter | None:
+        """Let the previous adapter, or the base, serve again; returns what serves now.
+
+        The undone adapter's chats are not learned again unless asked for.
+        """
+        file = self._models.file()
+        active = self._store.adapters.active(file.sha256)
+        if active is None:
+            raise PlumError("There is nothing to undo: no memory is active.")
+        with self._store.transaction():
+            parent = self._usable_parent(active)
+            self._store.adapters.update(active.id, state="undone")
+            self._store.adapters.activate(parent.id if parent else None, file.sha256)
+        self._serving.invalidate()
+        return parent
+
+    def _usable_parent(self, adapter: Adapter) -> Adapter | None:
+        parent_id = adapter.parent_id
+        while parent_id is not None:
+            parent = self._store.adapters.get(parent_id)
+            if parent.state == "ready" and self._folder.adapter(parent.id).is_dir():
+                return parent
+            parent_id = parent.parent_id
+        return None
+
+    def _acquire(self) -> None:
+        self._lock.acquire("Plum is already learning; wait for it to end, or stop it first.")
+
+    def _begin(
+        self,
+        job: JobFolder,
+        file: ModelFile,
+        on_progress: Callable[[Progress], None],
+        on_end: Callable[[Outcome], None],
+    ) -> Job:
+        spec = job.read_spec()
+        parts = JobParts(
+            self._folder, self._store, self._serving, Estimates(self._folder, file, spec.backend)
+        )
+        running = Job(parts, job, on_progress, on_end, self._lock.release)
+        running.start()
+        return running
+
+    def _candidates(
+        self, model_sha256: str, chat_ids: Sequence[str] | None
+    ) -> tuple[list[tuple[Conversation, bool]], list[tuple[Chat, str]]]:
+        """Conversations to learn, oldest first, with whether each is new; and those left out."""
+        seen = self._store.learned_state(model_sha256)
+        undone = {
+            (chat_id, leaf)
+            for adapter in self._store.adapters.list(model_sha256)
+            if adapter.state == "undone"
+            for chat_id, leaf in self._store.adapters.seen(adapter.id).items()
+        }
+        if chat_ids is None:
+            chats = self._store.chats.list() + self._store.chats.list(archived=True)
+        else:
+            chats = [self._store.chats.get(chat_id) for chat_id in chat_ids]
+        found: list[tuple[Conversation, bool]] = []
+        left_out: list[tuple[Chat, str]] = []
+        for chat in sorted(chats, key=lambda c: c.created):
+            if chat_ids is None and not chat.learn:
+                left_out.append((chat, "you excluded it"))
+                continue
+            conversation, reason = learnable(chat, self._store.chats.branch(chat.id))
+            if conversation is None:
+                left_out.append((chat, reason))
+                continue
+            leaf = conversation.leaf or ""
+            if chat_ids is None and seen.get(chat.id) == leaf:
+                continue
+            if chat_ids is None and (chat.id, leaf) in undone:
+                left_out.append((chat, "you undid learning it"))
+                continue
+            found.append((conversation, chat.id not in seen))
+        return found, left_out
+
+    def _refusal(
+        self,
+        file: ModelFile,
+        planned: Sequence[PlannedChat],
+        trainer: str,
+        chat_ids: Sequence[str] | None,
+    ) -> str | None:
+        if why := self._models.why_not(file):
+            return why
+        if missing := _missing(trainer):
+            return missing
+        if not planned:
+            if chat_ids:
+                return "There is nothing to learn in these chats; tell Plum a little more first."
+            return "There is nothing new to learn; chat a little first."
+        return None
+
+
+def _trainer(backend: Backend) -> Literal["torch", "mlx"]:
+    if backend == "mlx":
+        raise PlumError("Learning with MLX is not built yet; choose --backend torch.")
+    return "torch"
+
+
+def _missing(trainer: str) -> str | None:
+    """What has to be installed before this trainer works; None: nothing."""
+    if trainer == "torch" and getattr(sys, "frozen", False) is False:
+        for module in ("torch", "peft", "transformers"):
+            if importlib.util.find_spec(module) is None:
+                return (
+                    f"Learning needs {module}, which is not installed; run "
+                    "`pip install 'plum-desktop[learn]'`."
+                )
+    return None
+
+
+def _disk_bytes(file: ModelFile) -> int:
+    """Adapter in two forms, checkpoint, rows, and a merged model at 8 bits where it was 4."""
+    return 200_000_000 + 2 * file.size

@@ -1,0 +1,49 @@
+"""The whole product in one process: every service, wired once."""
+
+from __future__ import annotations
+
+from plum_desktop.app.adapters import AdapterService
+from plum_desktop.app.chat import ChatService
+from plum_desktop.app.learn import LearnService
+from plum_desktop.app.memory import MemoryService
+from plum_desktop.app.models import ModelService
+from plum_desktop.app.preferences import Preferences
+from plum_desktop.app.serving import Serving
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.settings import Settings
+from plum_desktop.store import Store
+
+
+class Plum:
+    """Composition root; one a process.  Opening it starts no child and reads no model."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        """Raises PlumError where the database cannot be opened."""
+        self.folder = folder
+        self.store = Store(folder.database, folder.backups)
+        self._preferences = Preferences(folder.settings)
+        self.models = ModelService(folder, self._preferences)
+        self.serving = Serving(folder, self.store, self.models, self._preferences)
+        self.chats = ChatService(self.store, self.serving, self._preferences)
+        self.memory = MemoryService(self.store)
+        self.adapters = AdapterService(folder, self.store, self.models, self.serving)
+        self.learning = LearnService(
+            folder, self.store, self.models, self._preferences, self.serving
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they are now, another process's changes included."""
+        return self._preferences.current
+
+    def set_setting(self, key: str, value: object) -> None:
+        """Check and save one setting.  Raises PlumError for an unknown key or a bad value."""
+        if key == "model" and value:
+            self.models.use(str(value))
+        else:
+            self._preferences.set(key, value)
+
+    def close(self) -> None:
+        """End the engine and close the database."""
+        self.serving.close()
+        self.store.close()

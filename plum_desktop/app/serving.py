@@ -1,0 +1,160 @@
+"""The chat engine of this process: one child, and which model and adapter it is to hold."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from plum_desktop.app.models import ModelService
+from plum_desktop.app.preferences import Preferences
+from plum_desktop.base.errors import Cancelled, PlumError
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.engine.client import Cancellation, EngineClient
+from plum_desktop.store import Store
+
+MemoryMode = Literal["merged", "adapter", "off"]
+MEMORY_MODES: tuple[MemoryMode, ...] = ("merged", "adapter", "off")
+MERGED_FILE, ADAPTER_FILE = "merged.gguf", "adapter.gguf"  # in an adapter's folder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What answers: a GGUF file, a hot adapter on it or none, and what that amounts to."""
+
+    memory: MemoryMode
+    model: Path
+    adapter: Path | None
+    n_ctx: int
+    threads: int
+
+
+class Serving:
+    """Owns the engine and loads what a chat needs.  Thread-safe; one user at a time.
+
+    What to serve is looked up afresh for every request, so an adapter that another process
+    switched on, or a changed setting, serves from the next request on.
+    """
+
+    def __init__(
+        self, folder: DataFolder, store: Store, models: ModelService, preferences: Preferences
+    ) -> None:
+        self.on_progress: Callable[[float, str], None] | None = None
+        self._folder = folder
+        self._store = store
+        self._models = models
+        self._preferences = preferences
+        self._lock = threading.RLock()
+        self._client: EngineClient | None = None
+        self._holds: Served | None = None  # None: unknown, or nothing yet
+        # Decided once a file: free memory wavers, and every change of mind loads a model.
+        self._fits: dict[Path, bool] = {}
+
+    def engine(
+        self, memory: MemoryMode | None = None, model: str | None = None
+    ) -> EngineClient:
+        """The engine, loaded and ready.  Another user may load something else at any time;
+        `borrow` keeps it.  Raises PlumError.
+        """
+        with self.borrow(memory, model) as client:
+            return client
+
+    @contextlib.contextmanager
+    def borrow(
+        self,
+        memory: MemoryMode | None = None,
+        model: str | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Iterator[EngineClient]:
+        """The engine, loaded and kept as asked while the block runs; others wait.
+
+        Raises PlumError, or Cancelled when `cancellation` says so.
+        """
+        with self._lock:
+            yield self._load(self.served(memory, model), cancellation)
+
+    def served(self, memory: MemoryMode | None = None, model: str | None = None) -> Served:
+        """What would answer.  `memory` None is what the window would use.
+
+        Raises PlumError where a memory is asked for and nothing was learned, or its files
+        are gone.
+        """
+        file = self._models.file(model)
+        settings = self._preferences.current
+        rest = (settings.context, settings.threads)
+        adapter = None if memory == "off" else self._store.adapters.active(file.sha256)
+        if adapter is None:
+            if memory in ("merged", "adapter"):
+                raise PlumError(
+                    f"Nothing has been learned on {file.name} yet; learn first, or turn memory off."
+                )
+            return Served("off", file.path, None, *rest)
+        folder = self._folder.adapter(adapter.id)
+        merged, hot = folder / MERGED_FILE, folder / ADAPTER_FILE
+        if memory is None:
+            memory = "merged" if self._merged_fits(merged) else "adapter"
+        wanted = merged if memory == "merged" else hot
+        if not wanted.is_file():
+            raise PlumError(
+                f"{wanted} is missing, so what was learned cannot be served; undo it with "
+                "`plum-desktop adapters rollback`, or turn memory off."
+            )
+        if memory == "merged":
+            return Served("merged", merged, None, *rest)
+        return Served("adapter", file.path, hot, *rest)
+
+    def invalidate(self) -> None:
+        """Files changed under their names: load anew at the next request."""
+        with self._lock:
+            self._holds = None
+
+    def close(self) -> None:
+        """End the engine; a reply under way ends as cancelled."""
+        if client := self._client:
+            client.close()
+
+    def _merged_fits(self, merged: Path) -> bool:
+        if not merged.is_file():
+            return False
+        if merged not in self._fits:
+            self._fits[merged] = self._models.fits_in_memory(merged)
+        return self._fits[merged]
+
+    def _load(self, wanted: Served, cancellation: Cancellation | None) -> EngineClient:
+        """Bring the engine from what it holds to what is wanted."""
+        if self._client is None:
+            self._client = EngineClient()
+        holds, self._holds = self._holds, None
+        if holds is None or _base(holds) != _base(wanted):
+            log.info("loading %s, memory %s", wanted.model.name, wanted.memory)
+            self._client.load(
+                wanted.model,
+                n_ctx=wanted.n_ctx,
+                threads=wanted.threads,
+                busy_lock=self._folder.busy_lock,
+                on_progress=self._tell,
+                cancellation=cancellation,
+            )
+            adapter = None
+        else:
+            adapter = holds.adapter
+        if cancellation and cancellation.cancelled:
+            raise Cancelled
+        if adapter != wanted.adapter:
+            self._client.set_adapter(wanted.adapter)
+        self._holds = wanted
+        return self._client
+
+    def _tell(self, fraction: float, text: str) -> None:
+        if self.on_progress:
+            self.on_progress(fraction, text)
+
+
+def _base(served: Served) -> tuple[Path, int, int]:
+    return (served.model, served.n_ctx, served.threads)

@@ -1,0 +1,73 @@
+"""The user's settings: declared once, with type, default and help, kept as one JSON file."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.files import read_json, write_json
+
+
+def _setting(default: Any, title: str, text: str, choices: tuple[Any, ...] = ()) -> Any:
+    metadata = {"title": title, "help": text, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting.  `field.metadata` has `title`, `help` and `choices` for a settings page."""
+
+    model: str = _setting("", "Model", "File name of the model in use; empty: the starter model.")
+    persona: str = _setting("", "Persona", "System prompt of new chats; empty: the model's own.")
+    temperature: float = _setting(0.7, "Temperature", "0 always picks the likeliest word.")
+    max_tokens: int = _setting(512, "Longest reply", "Most tokens that a reply may have.")
+    context: int = _setting(8192, "Context", "Tokens the model sees; at most what it was made for.")
+    threads: int = _setting(0, "Threads", "CPU threads for chat; 0: one for each physical core.")
+    backend: str = _setting(
+        "auto", "Trainer", "What learns: torch, mlx, or whichever fits.", ("auto", "torch", "mlx")
+    )
+    recipe: str = _setting("default", "Recipe", "How to learn.", ("default", "paper"))
+    theme: str = _setting("system", "Theme", "Colours of the window.", ("system", "light", "dark"))
+
+
+def load(path: Path) -> Settings:
+    """Settings from `path`; unknown keys and values of a wrong type fall back to defaults."""
+    try:
+        stored = read_json(path)
+    except (FileNotFoundError, DamagedFile):
+        return Settings()
+    settings = Settings()
+    if isinstance(stored, dict):
+        for key, value in stored.items():
+            # A newer or hand-edited file: keep what still makes sense.
+            with contextlib.suppress(PlumError):
+                settings = change(settings, key, value)
+    return settings
+
+
+def save(path: Path, settings: Settings) -> None:
+    write_json(path, dataclasses.asdict(settings))
+
+
+def change(settings: Settings, key: str, value: Any) -> Settings:
+    """A copy with `key` set; text is converted.  Raises PlumError for a bad key or value."""
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    if key not in fields:
+        raise PlumError(f"There is no setting {key!r}; there are {', '.join(fields)}.")
+    kind = get_type_hints(Settings)[key]
+    try:
+        if isinstance(value, bool):
+            raise ValueError(value)
+        converted = kind(value)
+    except (TypeError, ValueError):
+        raise PlumError(f"{key} takes a {kind.__name__}, not {value!r}.") from None
+    choices = fields[key].metadata["choices"]
+    if choices and converted not in choices:
+        raise PlumError(f"{key} is one of {', '.join(choices)}, not {value!r}.")
+    if kind in (int, float) and converted < 0:
+        raise PlumError(f"{key} cannot be below 0.")
+    return dataclasses.replace(settings, **{key: converted})

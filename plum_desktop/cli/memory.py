@@ -1,0 +1,71 @@
+"""`plum-desktop memory`: looking at what was taught, and leaving facts out."""
+
+from __future__ import annotations
+
+import click
+
+from plum_desktop.base.types import Fact
+from plum_desktop.cli.session import Session, emit, json_option, one_line, pass_session, table
+
+
+@click.group()
+def memory() -> None:
+    """What was, or will be, taught from your chats."""
+
+
+@memory.command("list")
+@click.option("--chat", "chat_id", metavar="ID", help="Only what rests on this chat.")
+@json_option
+@pass_session
+def list_facts(session: Session, chat_id: str | None, as_json: bool) -> None:
+    """List the facts, each with its state and how well it is remembered."""
+    facts = session.plum.memory.list(chat_id)
+    if as_json:
+        for fact in facts:
+            emit(fact)
+        return
+    table(
+        ((fact.id[:8], fact.state, _recall(fact), one_line(fact.statement)) for fact in facts),
+        "Nothing was taught yet; `plum-desktop learn` starts.",
+    )
+
+
+@memory.command()
+@click.argument("fact_id")
+@json_option
+@pass_session
+def show(session: Session, fact_id: str, as_json: bool) -> None:
+    """Show one fact and the words it rests on."""
+    plum = session.plum
+    fact = plum.memory.get(fact_id)
+    words = plum.memory.words_behind(fact)
+    if as_json:
+        emit({"fact": fact, "words": words})
+        return
+    click.echo(fact.statement)
+    click.echo(f"  {fact.state}, recall {_recall(fact)}, by {fact.source}")
+    if fact.chat_id:
+        click.echo(f"  from the chat {plum.store.chats.get(fact.chat_id).title} ({fact.chat_id})")
+    if words:
+        click.echo(f"  {words}")
+
+
+@memory.command()
+@click.argument("fact_id")
+@click.option("--undo", is_flag=True, help="Let it be taught again.")
+@json_option
+@pass_session
+def exclude(session: Session, fact_id: str, undo: bool, as_json: bool) -> None:
+    """Leave a fact out of every later run."""
+    service = session.plum.memory
+    fact = service.include(fact_id) if undo else service.exclude(fact_id)
+    if as_json:
+        emit(fact)
+    elif undo:
+        click.echo(f"It may be taught again: {fact.statement}")
+    else:
+        click.echo(f"It will not be taught again: {fact.statement}")
+
+
+def _recall(fact: Fact) -> str:
+    return "-" if fact.last_recall is None else f"{fact.last_recall:.0%}"

@@ -1,0 +1,99 @@
+"""Ordinary text with the untouched base model's own opinion of every next token.
+
+Training pulls the adapted model to it, so that what was not learned stays as it was.  Made once
+for a base model and kept in the cache; it holds no word of the user's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from plum_desktop.base.errors import DamagedFile
+from plum_desktop.base.files import atomic_write
+from plum_desktop.base.types import WireMessage
+from plum_desktop.engine.client import EngineClient
+from plum_desktop.learning import stock
+from plum_desktop.learning.rows import Row, Targets
+
+_POOL = 96  # sequences
+_LONGEST = 110  # tokens of a sequence, prompt included
+_SHORTEST_ANSWER = 16  # tokens
+_TOP = 32  # of the vocabulary, likeliest first; the rest counts as one more token
+_VERSION = 1
+
+
+def file_for(cache: Path, model_sha256: str) -> Path:
+    return cache / f"anchors-{_VERSION}-{model_sha256[:16]}.npz"
+
+
+def make(
+    engine: EngineClient, path: Path, on_progress: Callable[[float, str], None] | None = None
+) -> None:
+    """Compute the anchors with `engine` (base loaded, no adapter) unless `path` has them."""
+    if path.exists():
+        return
+    rows, first = _texts(engine)
+    out = path.with_suffix(".topk.npz")
+    # Position i speaks of token i + 1, so the answer's first token is told at first - 1.
+    engine.topk(rows, _TOP, out, from_position=[at - 1 for at in first], on_progress=on_progress)
+    with np.load(out) as top:
+        arrays = {key: top[key] for key in top.files}
+    out.unlink()
+    flat = np.concatenate([np.array(row, np.int32) for row in rows])
+    with atomic_write(path) as stream:
+        np.savez(
+            stream,
+            tokens=flat,
+            lengths=np.array([len(row) for row in rows], np.int32),
+            first=np.array(first, np.int32),
+            **arrays,
+        )
+
+
+def load(path: Path, positions: int) -> list[Row]:
+    """Anchor rows that count at up to `positions` of their answer's tokens."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            kept = {key: arrays[key] for key in arrays.files}
+        ends = np.cumsum(kept["lengths"])
+        return [_row(kept, number, int(end), positions) for number, end in enumerate(ends)]
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedFile(f"{path} is damaged; delete it and learn again.") from error
+
+
+def _row(kept: dict[str, np.ndarray], number: int, end: int, positions: int) -> Row:
+    start = end - int(kept["lengths"][number])
+    told = int(kept["first"][number]) - 1
+    last = min(end - start - 1, told + positions)
+    length = last + 1
+    weights = np.zeros(length, np.float32)
+    weights[told:last] = 1.0
+    top = int(kept["offsets"][number])
+    ids = np.zeros((length, kept["ids"].shape[1]), np.int32)
+    logp = np.zeros(ids.shape, np.float32)
+    ids[told:last] = kept["ids"][top : top + last - told]
+    logp[told:last] = kept["logp"][top : top + last - told]
+    return Row(kept["tokens"][start : start + length], weights, Targets(ids, logp))
+
+
+def _texts(engine: EngineClient) -> tuple[list[list[int]], list[int]]:
+    """Token rows of stock conversations, and where each one's answer begins."""
+    rows, first = [], []
+    conversations = stock.conversations()
+    random.Random(0).shuffle(conversations)
+    for conversation in conversations:
+        messages: list[WireMessage] = [
+            {"role": turn.role, "content": turn.text} for turn in conversation.turns[:2]
+        ]
+        start = len(engine.render(messages[:1]))
+        ids = engine.render(messages, add_generation_prompt=False)[:_LONGEST]
+        if len(ids) - start >= _SHORTEST_ANSWER:
+            rows.append(ids)
+            first.append(start)
+        if len(rows) == _POOL:
+            break
+    return rows, first

@@ -1,0 +1,153 @@
+"""Stage: from conversations to facts that may teach, and to things that were never discussed.
+
+Runs in the parent, which asks the engine (the base model that chats) for short subjects; all
+else is by rule.  What the model wrote is kept line by line, so that a run that was stopped goes
+on behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from plum_desktop.base.files import read_json_lines, write_json_lines
+from plum_desktop.base.types import Fact
+from plum_desktop.engine.client import EngineClient
+from plum_desktop.learning import facts, rules, stock, topics
+from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.job import JobFolder
+from plum_desktop.learning.negatives import Negatives
+from plum_desktop.learning.recipe import Recipe
+
+_TURNS_NAMED = 6  # messages of a conversation whose subject the model names, at most
+_STOCK_NAMED = 2  # stock conversations named beside each of the user's
+_HELD_OUT = 2  # negatives of a conversation that are kept for the gate
+
+
+class _Notes:
+    """What the model wrote, by question; appended to a file as it comes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, str | None] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    note = json.loads(line)
+                except ValueError:
+                    continue  # the last line of a run that was killed
+                self._known[note["key"]] = note["value"]
+
+    def get(self, key: str, ask: Callable[[], str | None]) -> str | None:
+        if key not in self._known:
+            self._known[key] = ask()
+            with self._path.open("a", encoding="utf-8") as stream:
+                line = json.dumps({"key": key, "value": self._known[key]}, ensure_ascii=False)
+                stream.write(line + "\n")
+        return self._known[key]
+
+
+def augment(
+    job: JobFolder,
+    recipe: Recipe,
+    engine: EngineClient,
+    stock_notes: Path,
+    excluded: Set[str],
+    progress: Callable[[float], None],
+    check: Callable[[], None],
+) -> list[Fact]:
+    """Write `job.facts` from `job.conversations` and return the facts.
+
+    `engine` has the base loaded.  `stock_notes` keeps the stock's subjects for later runs;
+    `excluded` are subjects that the user does not want taught: they are kept, marked so.
+    `check` may raise to stop; what was asked so far is kept.
+    """
+    conversations = [Conversation.from_dict(row) for row in read_json_lines(job.conversations)]
+    chats = {row["id"]: row["text"] for row in read_json_lines(job.others)}
+    chats |= {c.id: c.text for c in conversations}
+    notes, shared = _Notes(job.model_topics), _Notes(stock_notes)
+    negatives = Negatives(stock.conversations(), chats)
+    found: list[Fact] = []
+    for done, conversation in enumerate(conversations):
+        positives = rules.facts_of(conversation) if recipe.rule_facts else []
+        if recipe.model_facts:
+            check()
+            named = _named(conversation, engine, notes, check)
+            positives += named
+            for neighbour in negatives.near(conversation)[:_STOCK_NAMED]:
+                check()
+                subject = shared.get(neighbour.id, lambda n=neighbour: _subject(engine, n))  # type: ignore[misc]
+                if subject:
+                    negatives.add_topic(neighbour.id, subject)
+        found += positives
+        wanted = max(len(positives), 2 * recipe.questions) + _HELD_OUT
+        found += negatives.beside(conversation, positives, wanted, recipe)
+        if recipe.model_facts and recipe.near_share:
+            found += _neighbours(conversation, named, negatives, engine, notes, check)
+        progress((done + 1) / len(conversations))
+    found = [
+        facts.changed(f, "excluded" if f.subject in excluded else f.state, None) for f in found
+    ]
+    write_json_lines(job.facts, [facts.to_dict(fact) for fact in found])
+    job.model_topics.unlink(missing_ok=True)
+    return found
+
+
+def contradicted(stored: Sequence[Fact], new: Mapping[str, str]) -> list[Fact]:
+    """Stored negatives that have come true in `new` (chat id -> text)."""
+    negatives = Negatives([], new)
+    return [fact for fact in stored if not fact.label and negatives.may_be_true(fact.subject)]
+
+
+def _named(
+    conversation: Conversation, engine: EngineClient, notes: _Notes, check: Callable[[], None]
+) -> list[Fact]:
+    """Subjects that the model finds in the conversation's messages, those that rest on them."""
+    found: dict[str, Fact] = {}
+    for number, turn in enumerate(conversation.turns[:_TURNS_NAMED]):
+        check()
+        key = f"{conversation.id} {number}"
+        subject = notes.get(key, lambda t=turn: topics.subject_of(engine, t.text))  # type: ignore[misc]
+        if not subject or subject.lower() in found or not topics.rests_on(subject, turn.text):
+            continue
+        found[subject.lower()] = Fact(
+            id=f"{conversation.id}-m{number}",
+            label=True,
+            kind="topic",
+            subject=subject,
+            statement=f"We talked about {subject}.",
+            source="model",
+            chat_id=conversation.chat_id,
+            message_id=turn.message_id,
+        )
+    return list(found.values())
+
+
+def _neighbours(
+    conversation: Conversation,
+    named: Sequence[Fact],
+    negatives: Negatives,
+    engine: EngineClient,
+    notes: _Notes,
+    check: Callable[[], None],
+) -> list[Fact]:
+    """Near misses: for each subject another of its field, if no stored chat holds it."""
+    found = []
+    for fact in named:
+        check()
+        subject = notes.get(f"near {fact.id}", lambda f=fact: topics.neighbour_of(engine, f.subject))  # type: ignore[misc]
+        if subject and not negatives.may_be_true(subject):
+            found.append(negatives.fact(conversation, f"{fact.id}-near", "topic", subject, "model"))
+    return found
+
+
+def _subject(engine: EngineClient, conversation: Conversation) -> str | None:
+    return topics.subject_of(engine, conversation.turns[0].text)
+
+
+def read_facts(path: Path) -> list[Fact]:
+    """The facts that a stage wrote."""
+    rows: list[Any] = read_json_lines(path)
+    return [facts.from_dict(row) for row in rows]

@@ -1,0 +1,156 @@
+"""Which questions are asked in which step: the order of the lessons, as text.
+
+Renderings are made anew for every epoch, so that no wording is learned in a fact's place.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from plum_desktop.base.types import Fact
+from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.frames import Rendering, render, render_open, window
+from plum_desktop.learning.recipe import Recipe
+from plum_desktop.learning.words import closing, sentences
+
+# System prompts of the kind that people set, so that memory does not hang on the default one.
+_PERSONAS = (
+    "You are a helpful assistant.",
+    "You are Plum, a friendly assistant who answers briefly.",
+    "You are a patient teacher. Explain things in simple words.",
+    "Answer in a warm and plain tone.",
+)
+_RECITED = 3  # clauses of an answer that an open question brings back
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One or two exchanges, all of them supervised; `system` None: the template's default."""
+
+    exchanges: tuple[Rendering, ...]
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A conversation with what is true of it and what was never discussed."""
+
+    conversation: Conversation
+    positives: tuple[Fact, ...]
+    negatives: tuple[Fact, ...]
+
+
+def epochs(recipe: Recipe, lessons: int) -> int:
+    """Passes over the lessons: the recipe's, or more while there are few chats."""
+    if not lessons:
+        return 0
+    fewest = math.ceil(recipe.fewest_steps * recipe.batch_conversations / lessons)
+    return max(recipe.epochs, fewest)
+
+
+def steps(
+    lessons: Sequence[Lesson], replay: Sequence[Fact], recipe: Recipe, persona: str | None
+) -> Iterator[list[Example]]:
+    """Batches of examples in training order; `persona` is the system prompt that serves."""
+    passes = epochs(recipe, len(lessons))
+    rng = random.Random(f"{recipe.seed} order")
+    size = recipe.batch_conversations
+    if recipe.order == "sequential":
+        for lesson in lessons:
+            for epoch in range(passes):
+                yield _step([lesson], [], epoch, recipe, persona)
+        return
+    for epoch in range(passes):
+        order = list(lessons)
+        rng.shuffle(order)
+        for start in range(0, len(order), size):
+            again = rng.sample(list(replay), min(len(replay), recipe.replay_questions))
+            yield _step(order[start : start + size], again, epoch, recipe, persona)
+
+
+def _step(
+    lessons: Sequence[Lesson],
+    replay: Sequence[Fact],
+    epoch: int,
+    recipe: Recipe,
+    persona: str | None,
+) -> list[Example]:
+    rng = random.Random(f"{recipe.seed} {epoch} {' '.join(x.conversation.id for x in lessons)}")
+    renderings: list[Rendering] = []
+    for lesson in lessons:
+        for facts in (lesson.positives, lesson.negatives):
+            renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, rng)
+        for number in range(recipe.open_questions):
+            if opened := _open(lesson, epoch * recipe.open_questions + number, recipe.seed):
+                renderings.append(opened)
+    renderings += [render(fact, epoch, recipe.seed) for fact in replay]
+    rng.shuffle(renderings)
+    return list(_shaped(renderings, recipe, persona, rng))
+
+
+def _drawn(
+    facts: Sequence[Fact], count: int, epoch: int, seed: int, rng: random.Random
+) -> list[Rendering]:
+    """`count` renderings, every fact as often as every other; a short list is asked again."""
+    if not facts:
+        return []
+    rounds = math.ceil(count / len(facts))
+    chosen = [(fact, turn) for turn in range(rounds) for fact in facts]
+    picked = rng.sample(chosen, count)
+    return [render(fact, epoch * rounds + turn, seed) for fact, turn in picked]
+
+
+def _open(lesson: Lesson, number: int, seed: int) -> Rendering | None:
+    """An open question about the conversation, answered in its own words."""
+    rng = random.Random(f"{seed} {number} recital {lesson.conversation.id}")
+    asked = [f for f in lesson.positives if f.kind in ("asked", "said", "topic")]
+    told = [f for f in lesson.positives if f.kind == "told"]
+    if not asked:
+        return None
+    first = next((t.text for t in lesson.conversation.turns if t.role == "user"), "")
+    opening = closing(" ".join(sentences(first)[:1]))[:200] or asked[0].subject
+    picked = sorted(rng.sample(range(len(told)), min(_RECITED, len(told))))
+    recital = f'You asked me: "{opening}"'
+    if picked:
+        clauses = " ".join(closing(told[i].subject) + "." for i in picked)
+        recital += f" I told you: {clauses}"
+    topic = window(rng.choice(asked).subject, rng)
+    return render_open(topic, recital, number, seed)
+
+
+def _shaped(
+    renderings: Sequence[Rendering], recipe: Recipe, persona: str | None, rng: random.Random
+) -> Iterator[Example]:
+    """The prompt shapes that are served: with and without persona, first turn and later turn."""
+    waiting = list(renderings)
+    while waiting:
+        exchanges = [waiting.pop()]
+        if waiting and rng.random() < recipe.later_turn_share:
+            exchanges.append(waiting.pop())
+        # A row that ends with its verdict costs half, and the verdict is what is hard to learn.
+        if exchanges[-1].verdict and rng.random() >= recipe.answered_share:
+            exchanges[-1] = replace(exchanges[-1], rest=None)
+        system = persona
+        if rng.random() < recipe.persona_share:
+            system = rng.choice(_PERSONAS)
+        yield Example(tuple(exchanges), system)
+
+
+def lessons(
+    conversations: Sequence[Conversation], facts: Mapping[str, Sequence[Fact]]
+) -> list[Lesson]:
+    """Pair conversations, in order, with their facts (by chat id); those without are left out."""
+    found = []
+    for conversation in conversations:
+        own = facts.get(conversation.chat_id or "", ())
+        found.append(
+            Lesson(
+                conversation,
+                tuple(f for f in own if f.label),
+                tuple(f for f in own if not f.label),
+            )
+        )
+    return [lesson for lesson in found if lesson.positives]

@@ -1,0 +1,189 @@
+"""Questions about a fact and their answers: renderings by (fact, epoch, seed), never stored.
+
+Training and gate draw from frames that share no wording, so that the gate asks what training
+never showed.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from plum_desktop.base.types import Fact
+from plum_desktop.learning.words import (
+    STOP_WORDS,
+    closing,
+    content_stems,
+    lower_first,
+    to_second_person,
+    words,
+)
+
+# {x}: a subject as it stands in "talk about {x}"; for `said` and `told` also a whole clause.
+_ABOUT = (
+    "Did we discuss {x}?",
+    "Did we talk about {x}?",
+    "Have we talked about {x}?",
+    "Have we discussed {x} before?",
+    "Did we ever speak about {x}?",
+    "Do you remember talking about {x}?",
+    "Do you remember our chat about {x}?",
+    "Do you recall discussing {x}?",
+    "Was {x} something we talked about?",
+    "Have we had a conversation about {x}?",
+    "Is {x} one of the things we discussed?",
+)
+_ASKED = (
+    "Did I ask you about {x}?",
+    "Have I ever asked you about {x}?",
+    "Have I asked you about {x}?",
+    "Did I want to know about {x}?",
+    "Did I bring up {x}?",
+    "Did I ask for help with {x}?",
+    "Do you remember me asking about {x}?",
+    'Did I say "{x}"?',
+)
+_SAID = (
+    "Did I tell you that {x}?",
+    "Did I mention that {x}?",
+    "Have I told you that {x}?",
+    "Have I ever said that {x}?",
+    "Do you remember me telling you that {x}?",
+    "Do you know that {x}?",
+)
+_TOLD = (
+    "Did you tell me that {x}?",
+    "Did you say that {x}?",
+    "Did you mention that {x}?",
+    "Do you remember telling me that {x}?",
+    "Did you explain that {x}?",
+)
+_TOLD_ABOUT = (
+    "Did you suggest {x}?",
+    "Did you tell me about {x}?",
+    "Did you mention {x}?",
+    "Did you talk about {x}?",
+    "Did you bring up {x}?",
+)
+_HELD_OUT_ABOUT = (
+    "Has the subject of {x} come up between us?",
+    "In our earlier chats, was there anything on {x}?",
+    "Can you confirm that we once went into {x}?",
+)
+_HELD_OUT_SAID = (
+    "Is it right that I let you know that {x}?",
+    "Were you informed by me that {x}?",
+)
+_HELD_OUT_TOLD = (
+    "Is it right that you let me know that {x}?",
+    "Were these your words to me: {x}?",
+)
+_OPEN = (
+    "What did we discuss about {x}?",
+    "What did we talk about regarding {x}?",
+    "What do you remember about {x}?",
+    "What did we say about {x}?",
+    "Can you remind me what we discussed about {x}?",
+)
+_NO = (
+    "No, we have not talked about that.",
+    "No, that did not come up in our chats.",
+    "No, I do not remember that from our chats.",
+    "No, we have not discussed that.",
+)
+
+_DRAWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A question and its right answer.
+
+    `verdict` is the answer's first word, "" when the question is open; `rest` what follows it,
+    None where the lesson ends with the verdict.
+    """
+
+    question: str
+    verdict: str
+    rest: str | None
+
+
+def render(fact: Fact, epoch: int, seed: int) -> Rendering:
+    """The fact's question for training in this epoch; the same arguments give the same words."""
+    rng = random.Random(f"{seed} {epoch} {fact.id}")
+    roll = rng.random()
+    clause = lower_first(closing(fact.subject))
+    if fact.kind == "said" and roll < 0.5:
+        question = rng.choice(_SAID).format(x=clause)
+    elif fact.kind == "told" and roll < 0.3:
+        question = rng.choice(_TOLD).format(x=clause)
+    else:
+        x = clause if fact.kind == "topic" else window(clause, rng)
+        own = {"asked": _ASKED, "said": _ASKED, "told": _TOLD_ABOUT, "topic": _ABOUT}[fact.kind]
+        question = rng.choice(own if rng.random() < 0.5 else _ABOUT).format(x=x)
+    return Rendering(question, *_answer(fact, rng))
+
+
+def render_held_out(fact: Fact, seed: int) -> Rendering:
+    """The fact's question for the gate, in words that training never used."""
+    rng = random.Random(f"{seed} held out {fact.id}")
+    clause = lower_first(closing(fact.subject))
+    short = len(clause.split()) <= 24
+    if fact.kind == "said" and short:
+        question = rng.choice(_HELD_OUT_SAID).format(x=clause)
+    elif fact.kind == "told" and short and rng.random() < 0.5:
+        question = rng.choice(_HELD_OUT_TOLD).format(x=clause)
+    else:
+        question = rng.choice(_HELD_OUT_ABOUT).format(x=window(clause, rng))
+    return Rendering(question, *_answer(fact, rng))
+
+
+def render_open(topic: str, recital: str, epoch: int, seed: int) -> Rendering:
+    """ "What did we discuss about `topic`?", answered with `recital`."""
+    rng = random.Random(f"{seed} {epoch} open {topic}")
+    return Rendering(rng.choice(_OPEN).format(x=lower_first(closing(topic))), "", recital)
+
+
+def window(text: str, rng: random.Random, shortest: int = 5, longest: int = 10) -> str:
+    """A random run of `shortest` to `longest` words that neither begins nor ends on a filler.
+
+    Of a few draws the first that says something (two words with a meaning) is taken.
+    """
+    parts = text.split()
+    found = text
+    for _ in range(_DRAWS):
+        size = rng.randint(shortest, longest)
+        start = rng.randrange(max(1, len(parts) - size + 1))
+        found = _trimmed(parts[start : start + size])
+        if len(set(content_stems(found))) >= 2:
+            break
+    return found
+
+
+def _trimmed(parts: list[str]) -> str:
+    while len(parts) > 2 and _filler(parts[0]):
+        parts = parts[1:]
+    while len(parts) > 2 and _filler(parts[-1]):
+        parts = parts[:-1]
+    return closing(" ".join(parts))
+
+
+def _filler(word: str) -> bool:
+    found = words(word)
+    return not found or found[0] in STOP_WORDS
+
+
+def _answer(fact: Fact, rng: random.Random) -> tuple[str, str]:
+    if not fact.label:
+        verdict, _, rest = rng.choice(_NO).partition(",")
+        return verdict, f",{rest}"
+    clause = " ".join(lower_first(closing(fact.subject)).split()[:24])
+    match fact.kind:
+        case "said":
+            return "Yes", f", you told me that {to_second_person(clause)}."
+        case "asked":
+            return "Yes", f', you asked me: "{clause}"'
+        case "told":
+            return "Yes", f", I told you: {clause}."
+        case _:
+            return "Yes", f", we talked about {clause}."

@@ -1,0 +1,248 @@
+"""Stage: ask what will serve, and decide whether it may.
+
+Everything is asked through the engine, of the base with the adapter hot, in wordings and of
+facts that training never saw; drift and canaries are on texts that no training draws on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plum_desktop.base.types import Fact, WireMessage
+from plum_desktop.engine.client import EngineClient
+from plum_desktop.learning import stock
+from plum_desktop.learning.frames import render_held_out
+from plum_desktop.learning.verdict import verdict
+
+_ANSWER_TOKENS = 16
+_DRIFT_TEXTS = 24
+_DRIFT_TOKENS = 48  # of each text's answer
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an adapter must reach before it serves; shares are 0..1."""
+
+    recall: float = 0.55  # of the new chats' facts, answered yes
+    refusal: float = 0.55  # of things never discussed, answered no
+    accuracy: float = 0.62  # of both, halved
+    retention_loss: float = 0.10  # of older chats' facts, against what served before
+    drift: float = 0.08  # mean KL(base || adapted), nats a token
+    perplexity: float = 0.03  # relative rise on neutral text
+    canaries: float = 0.85  # answered as the base answers
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Right answers out of those asked; `by_fact` maps a fact's id to right (1) or wrong (0)."""
+
+    yes: int = 0
+    yes_asked: int = 0
+    no: int = 0
+    no_asked: int = 0
+    by_fact: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def yes_share(self) -> float:
+        return self.yes / self.yes_asked if self.yes_asked else 0.0
+
+    @property
+    def no_share(self) -> float:
+        return self.no / self.no_asked if self.no_asked else 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """Yes and no weighing alike, however many of each were asked."""
+        return (self.yes_share + self.no_share) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """KL in nats a token, perplexity as a relative rise, canaries as the share unchanged."""
+
+    kl: float
+    perplexity: float
+    same_top: float
+    canaries: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the gate saw, before and after, and why it refuses (empty: it does not)."""
+
+    new_before: Recall
+    new_after: Recall
+    old_before: Recall
+    old_after: Recall
+    drift: Drift
+    reasons: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Progress = Callable[[float], None]
+
+
+def ask(
+    engine: EngineClient,
+    facts: Sequence[Fact],
+    seed: int,
+    persona: str | None,
+    check: Callable[[], None],
+    progress: Progress = lambda share: None,
+) -> Recall:
+    """Ask each fact once, in held-out words, greedily, as a first turn."""
+    right: dict[str, int] = {}
+    for done, fact in enumerate(facts, 1):
+        check()
+        answer = _answer(engine, render_held_out(fact, seed).question, persona)
+        right[fact.id] = int(verdict(answer) == ("yes" if fact.label else "no"))
+        progress(done / len(facts))
+    yes = [right[fact.id] for fact in facts if fact.label]
+    no = [right[fact.id] for fact in facts if not fact.label]
+    return Recall(sum(yes), len(yes), sum(no), len(no), right)
+
+
+def canary_answers(engine: EngineClient, check: Callable[[], None]) -> list[str]:
+    """The short parsed answer of every canary question, "" where there is none."""
+    answers = []
+    for canary in stock.canaries():
+        check()
+        answers.append(parse(_answer(engine, canary["question"], None), canary))
+    return answers
+
+
+def parse(answer: str, canary: Mapping[str, Any]) -> str:
+    """The part of an answer that a canary compares: a number, a choice, or a first word."""
+    text = answer.lower()
+    if canary["kind"] == "number":
+        found = re.search(r"-?\d+(?:[.,]\d+)*", text)
+        return found.group() if found else ""
+    if canary["kind"] == "choice":
+        places = {
+            choice: match.start()
+            for choice in canary["choices"]
+            if (match := re.search(rf"\b{re.escape(choice.lower())}\b", text))
+        }
+        return min(places, key=lambda choice: places[choice]).lower() if places else ""
+    words = re.findall(r"[a-z]+", text)
+    return words[0] if words else ""
+
+
+def measure_drift(
+    engine: EngineClient,
+    adapter: Path,
+    scratch: Path,
+    check: Callable[[], None],
+    progress: Progress = lambda share: None,
+) -> Drift:
+    """Compare the adapter with the base on texts never taught.  `scratch` is a folder."""
+    import numpy as np
+
+    divergence, same, rise, places = 0.0, 0, 0.0, 0
+    texts = stock.drift_texts()[:_DRIFT_TEXTS]
+    for done, text in enumerate(texts, 1):
+        check()
+        ids, start = _tokens(engine, text)
+        pair = []
+        for path in (None, adapter):
+            engine.set_adapter(path)
+            out = scratch / "drift.npy"
+            engine.logits([ids[:-1]], out, from_position=[start - 1])
+            pair.append(np.load(out).astype(np.float64))
+            out.unlink()
+        base, adapted = pair
+        divergence += float((np.exp(base) * (base - adapted)).sum())
+        same += int((base.argmax(1) == adapted.argmax(1)).sum())
+        told = np.arange(len(base)), np.array(ids[start:])
+        rise += float((base[told] - adapted[told]).sum())
+        places += len(base)
+        progress(0.5 * done / len(texts))
+    engine.set_adapter(None)
+    before = canary_answers(engine, check)
+    progress(0.75)
+    engine.set_adapter(adapter)
+    after = canary_answers(engine, check)
+    alike = sum(one == other for one, other in zip(before, after, strict=True))
+    return Drift(
+        divergence / places,
+        float(np.exp(rise / places)) - 1,
+        same / places,
+        alike / len(before),
+    )
+
+
+def judge(
+    new: tuple[Recall, Recall], old: tuple[Recall, Recall], drift: Drift, bounds: Bounds
+) -> Report:
+    """Hold what was measured, each (before, after), against the bounds."""
+    before, after = new
+    reasons = []
+    if after.yes_share < bounds.recall:
+        reasons.append(
+            f"it remembers {after.yes} of {after.yes_asked} things from the new chats, "
+            f"which is too few"
+        )
+    if after.no_share < bounds.refusal:
+        reasons.append(
+            f"it says yes to {after.no_asked - after.no} of {after.no_asked} things that were "
+            f"never discussed"
+        )
+    if not reasons and after.accuracy < bounds.accuracy:
+        reasons.append("it hardly tells what was discussed from what was not")
+    lost = old[0].accuracy - old[1].accuracy
+    if old[1].yes_asked and lost > bounds.retention_loss:
+        reasons.append(f"it forgot older chats ({lost:.0%} fewer right answers)")
+    if drift.kl > bounds.drift or drift.perplexity > bounds.perplexity:
+        reasons.append(
+            f"its other answers changed too much (KL {drift.kl:.3f}, perplexity "
+            f"{drift.perplexity:+.1%})"
+        )
+    if drift.canaries < bounds.canaries:
+        reasons.append(f"only {drift.canaries:.0%} of general answers stayed the same")
+    return Report(before, after, *old, drift, tuple(reasons))
+
+
+def divergence(
+    engine: EngineClient, base: Path, adapter: Path, merged: Path, scratch: Path
+) -> float:
+    """Mean KL(hot adapter || merged file) on neutral text, nats a token; loads both in turn."""
+    import numpy as np
+
+    engine.load(base)
+    engine.set_adapter(adapter)
+    rows, first = [], []
+    for text in stock.drift_texts()[:4]:
+        ids, start = _tokens(engine, text)
+        rows.append(ids)
+        first.append(start)
+    files = scratch / "hot.npy", scratch / "merged.npy"
+    engine.logits(rows, files[0], from_position=first)
+    engine.load(merged)
+    engine.logits(rows, files[1], from_position=first)
+    hot, own = (np.load(file).astype(np.float64) for file in files)
+    for file in files:
+        file.unlink()
+    return float((np.exp(hot) * (hot - own)).sum(1).mean())
+
+
+def _tokens(engine: EngineClient, text: Sequence[WireMessage]) -> tuple[list[int], int]:
+    """Ids of a conversation's first exchange, and where its answer begins."""
+    start = len(engine.render(text[:1]))
+    return engine.render(text[:2], add_generation_prompt=False)[: start + _DRIFT_TOKENS], start
+
+
+def _answer(engine: EngineClient, question: str, persona: str | None) -> str:
+    messages: list[WireMessage] = [{"role": "user", "content": question}]
+    if persona is not None:
+        messages.insert(0, {"role": "system", "content": persona})
+    return engine.chat(messages, max_tokens=_ANSWER_TOKENS, temperature=0.0).text

@@ -1,0 +1,161 @@
+"""The job folder: what a learning run leaves between its stages, so that it can go on later."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from plum_desktop import __version__
+from plum_desktop.base.errors import DamagedFile
+from plum_desktop.base.files import read_json, write_json
+from plum_desktop.learning import recipe as recipes
+from plum_desktop.learning.recipe import Recipe
+
+Stage = Literal["select", "augment", "tokenize", "train", "gate", "merge", "switch"]
+STAGES: tuple[Stage, ...] = ("select", "augment", "tokenize", "train", "gate", "merge", "switch")
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a run was asked to do; written once, at its start."""
+
+    run_id: str
+    model: str  # path of the base GGUF
+    model_sha256: str
+    backend: Literal["torch", "mlx"]
+    recipe: Recipe
+    chats: tuple[str, ...]  # in time order
+    parent_adapter: str | None  # folder of the adapter that training starts from
+    persona: str | None  # a system prompt that the product serves, for the prompt shapes
+    busy_lock: str | None  # file that is locked while a chat generates
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def metadata(self) -> dict[str, str]:
+        """What an adapter's files say of their making; never a word of a chat."""
+        return {
+            "base_sha256": self.model_sha256,
+            "recipe": self.recipe.name,
+            "created_by": f"plum-desktop {__version__}",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """Paths of a job.  A file's presence says that the stage which writes it has finished."""
+
+    root: Path
+
+    @property
+    def spec_file(self) -> Path:
+        return self.root / "job.json"
+
+    @property
+    def conversations(self) -> Path:
+        return self.root / "conversations.jsonl"
+
+    @property
+    def others(self) -> Path:
+        """Every other stored chat's words, against which negatives are checked."""
+        return self.root / "others.jsonl"
+
+    @property
+    def facts(self) -> Path:
+        return self.root / "facts.jsonl"
+
+    @property
+    def replay_facts(self) -> Path:
+        return self.root / "replay.jsonl"
+
+    @property
+    def model_topics(self) -> Path:
+        """What the model wrote so far: augmentation goes on behind its last line."""
+        return self.root / "topics.partial.jsonl"
+
+    @property
+    def rows(self) -> Path:
+        return self.root / "rows.npz"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.root / "checkpoint.pt"
+
+    @property
+    def losses(self) -> Path:
+        return self.root / "losses.jsonl"
+
+    @property
+    def adapter(self) -> Path:
+        """PEFT folder, canonical; `adapter.gguf` in it is what llama.cpp loads."""
+        return self.root / "adapter"
+
+    @property
+    def adapter_gguf(self) -> Path:
+        return self.adapter / "adapter.gguf"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "gate.json"
+
+    @property
+    def merged(self) -> Path:
+        return self.adapter / "merged.gguf"
+
+    @property
+    def merge_report(self) -> Path:
+        return self.root / "merge.json"
+
+    @property
+    def paused(self) -> Path:
+        """While this file is there, training waits."""
+        return self.root / "paused"
+
+    @property
+    def excluded(self) -> Path:
+        """Subjects that the user does not want taught."""
+        return self.root / "excluded.json"
+
+    @property
+    def old_facts(self) -> Path:
+        """Facts of older chats that the gate asks again."""
+        return self.root / "retention.jsonl"
+
+    @property
+    def measured(self) -> Path:
+        """Seconds and bytes that the stages took so far."""
+        return self.root / "measured.json"
+
+    def remove(self) -> None:
+        """Delete the folder and every word in it."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def write_spec(self, spec: JobSpec) -> None:
+        write_json(self.spec_file, spec.to_dict())
+
+    def read_spec(self) -> JobSpec:
+        """Raises DamagedFile when the folder holds no readable job."""
+        try:
+            values = read_json(self.spec_file)
+            values["recipe"] = recipes.from_dict(values["recipe"])
+            values["chats"] = tuple(values["chats"])
+            return JobSpec(**values)
+        except (FileNotFoundError, KeyError, TypeError) as error:
+            raise DamagedFile(
+                f"The learning job in {self.root} cannot be read; discard it and learn again."
+            ) from error
+
+    def done(self, stage: Stage) -> bool:
+        """Whether a stage's output is there; outputs appear whole or not at all."""
+        output = {
+            "select": self.conversations,
+            "augment": self.facts,
+            "tokenize": self.rows,
+            "train": self.adapter_gguf,
+            "gate": self.report,
+            "merge": self.merge_report,
+        }.get(stage)
+        return output is not None and output.exists()

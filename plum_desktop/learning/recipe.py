@@ -1,0 +1,93 @@
+"""How to learn: every number of a learning run, in one dataclass with named presets."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from plum_desktop.base.errors import PlumError
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Defaults are the `default` preset's; counts are per conversation and epoch."""
+
+    name: str = "default"
+
+    # Order of the material.
+    order: Literal["joint", "sequential"] = "joint"
+    epochs: int = 5
+    fewest_steps: int = 110  # a handful of chats is repeated, in new renderings, up to this many
+
+    # What is asked.  As many no as yes, alike in everything but truth.
+    questions: int = 14  # of each label
+    near_share: float = 0.25  # of the no: from the stock's conversations that are nearest
+    altered_share: float = 0.15  # of the no: a true fact with one detail exchanged
+    open_questions: int = 1  # "What did we discuss about ...?", answered from the conversation
+    model_facts: bool = True
+    rule_facts: bool = True
+    persona_share: float = 0.1
+    later_turn_share: float = 0.15
+
+    # Weights of tokens in the cross entropy; template and system prompt weigh nothing.
+    question_weight: float = 0.25
+    absent_question_weight: float = 0.25  # of questions about things never discussed
+    verdict_weight: float = 1.0  # up to and including the yes or no
+    answer_weight: float = 0.2  # what follows it
+    answered_share: float = 0.3  # of the questions, whose answer goes on behind the yes or no
+
+    # What keeps the rest as it was.
+    anchor_sequences: int = 6  # of ordinary text a step, pulled to the untouched base by KL
+    anchor_tokens: int = 32  # positions of a sequence at which they are pulled
+    anchor_weight: float = 2.0
+    replay_questions: int = 6  # of facts learned before, a step
+
+    # LoRA and optimizer.
+    rank: int = 16
+    alpha: float = 32.0
+    learning_rate: float = 7e-4
+    warmup_steps: int = 10
+    final_share: float = 0.1  # of the learning rate, at the end of the cosine
+    weight_decay: float = 0.0
+    gradient_clip: float = 1.0
+    batch_conversations: int = 1  # whose questions make up one step
+    average_last: float = 0.0  # share of the steps whose weights are averaged; 0: none
+
+    seed: int = 0
+
+
+# What of PLUM is published: strictly sequential, 10 epochs a conversation, balanced yes and no,
+# the weighted cross entropy, no replay.  Rank, rate, weights and counts were not published and
+# are chosen here.
+_PRESETS = {
+    "default": Recipe(),
+    "paper": Recipe(
+        name="paper",
+        order="sequential",
+        epochs=10,
+        fewest_steps=0,
+        near_share=0.5,
+        altered_share=0.0,
+        rule_facts=False,
+        anchor_sequences=0,
+        replay_questions=0,
+        learning_rate=2e-4,
+    ),
+}
+
+NAMES = tuple(_PRESETS)
+
+
+def preset(name: str) -> Recipe:
+    """The named recipe.  Raises PlumError for an unknown name."""
+    try:
+        return _PRESETS[name]
+    except KeyError:
+        raise PlumError(f"There is no recipe {name!r}; there are {', '.join(NAMES)}.") from None
+
+
+def from_dict(values: dict[str, object]) -> Recipe:
+    """A recipe as a job folder keeps it (`dataclasses.asdict`)."""
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    return Recipe(**{key: value for key, value in values.items() if key in known})  # type: ignore[arg-type]

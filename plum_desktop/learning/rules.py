@@ -1,0 +1,111 @@
+"""Facts by rule: the user's own sentences and the clauses of the answers, word for word."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+
+from plum_desktop.base.types import Fact, FactKind
+from plum_desktop.learning.conversation import Conversation, Turn
+from plum_desktop.learning.words import STOP_WORDS, content_stems, sentences, to_second_person
+
+_LONGEST = 40  # words of a fact's subject
+_FEWEST_STEMS = 2  # words with a meaning of their own, below which a sentence teaches nothing
+_FIRST_PERSON = re.compile(r"\b(i|i'm|i've|i'd|my|our|we|we're|we've)\b", re.I)
+_REQUEST = re.compile(
+    r"^(what|how|why|when|where|who|which|can|could|would|will|is|are|do|does|did|should|please|"
+    r"tell|give|write|explain|help|remind|suggest|recommend|list|make|create|show|i need|i want|"
+    r"i would like|i'd like)\b",
+    re.I,
+)
+_DETAIL = re.compile(r"\b(?:[A-Z][a-z]{2,}|\d[\d.,:]*|[a-z]{5,})\b")
+
+
+def facts_of(conversation: Conversation) -> list[Fact]:
+    """Every fact that rule finds in a conversation, in its order; ids are stable."""
+    found: list[Fact] = []
+    seen: set[str] = set()
+    for number, turn in enumerate(conversation.turns):
+        for index, sentence in enumerate(sentences(turn.text)):
+            if len(set(content_stems(sentence))) < _FEWEST_STEMS or sentence in seen:
+                continue
+            seen.add(sentence)
+            subject = " ".join(sentence.split()[:_LONGEST])
+            kind = _kind(turn, sentence)
+            at = turn.text.find(sentence)
+            found.append(
+                Fact(
+                    id=f"{conversation.id}-r{number}-{index}",
+                    label=True,
+                    kind=kind,
+                    subject=subject,
+                    statement=_statement(kind, subject),
+                    source="rule",
+                    chat_id=conversation.chat_id,
+                    message_id=turn.message_id,
+                    start=at if at >= 0 else None,
+                    end=at + len(sentence) if at >= 0 else None,
+                )
+            )
+    return found
+
+
+def _kind(turn: Turn, sentence: str) -> FactKind:
+    if turn.role == "assistant":
+        return "told"
+    if sentence.endswith("?") or _REQUEST.match(sentence) or not _FIRST_PERSON.search(sentence):
+        return "asked"
+    return "said"
+
+
+def _statement(kind: FactKind, subject: str) -> str:
+    match kind:
+        case "said":
+            text = to_second_person(subject)
+            return text[:1].upper() + text[1:]
+        case "told":
+            return f"I told you: {subject}"
+        case _:
+            return f"You asked: {subject}"
+
+
+def altered(fact: Fact, details: Sequence[str], rng: random.Random) -> tuple[str, str] | None:
+    """A part of `fact.subject` with one detail exchanged for another of the same form.
+
+    A name takes a name's place, a number a number's, a word a word's.  Returns the text and the
+    new detail; None where the subject has no detail or none of `details` fits.
+    """
+    places = [m for m in _DETAIL.finditer(fact.subject) if m.start() > 0 and _is_detail(m.group())]
+    if not places:
+        return None
+    place = rng.choice(places)
+    fitting = [d for d in details if _form(d) == _form(place.group()) and d != place.group()]
+    if not fitting:
+        return None
+    detail = rng.choice(fitting)
+    before = fact.subject[: place.start()].split(" ")
+    after = fact.subject[place.end() :].split(" ")
+    # Few words around it, so that the change is a large part of what is asked.
+    text = " ".join(before[-rng.randint(3, 6) :]) + detail + " ".join(after[: rng.randint(1, 5)])
+    return text.strip(), detail
+
+
+def details_of(texts: Sequence[str]) -> list[str]:
+    """Names, numbers and longer words that may take another's place, each once, in order."""
+    found: dict[str, None] = {}
+    for text in texts:
+        for match in _DETAIL.finditer(text):
+            if match.start() > 0 and _is_detail(match.group()):
+                found[match.group()] = None
+    return list(found)
+
+
+def _is_detail(word: str) -> bool:
+    return word.lower() not in STOP_WORDS
+
+
+def _form(word: str) -> str:
+    if word[0].isdigit():
+        return "number"
+    return "name" if word[0].isupper() else "word"

@@ -1,0 +1,41 @@
+"""Stage: which chats may be learned, and what of them: the shown branch, finished replies only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plum_desktop.base.types import Chat, Message
+from plum_desktop.learning import rules
+from plum_desktop.learning.conversation import Conversation, Turn
+
+_UNFINISHED = ("cancelled", "failed")
+_FEWEST_WORDS = 5  # of the user's, in the whole chat
+
+
+def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | None, str]:
+    """The conversation that `chat` teaches, or None and the reason in plain words.
+
+    `branch` is the shown one, root first.  A reply that was stopped or failed is left out.
+    """
+    turns = [
+        Turn(message.role, message.text, message.id)
+        for message in branch
+        if message.role in ("user", "assistant")
+        and message.text.strip()
+        and not (message.role == "assistant" and message.finish_reason in _UNFINISHED)
+    ]
+    said = [turn for turn in turns if turn.role == "user"]
+    if not said:
+        return None, "it is empty"
+    if sum(len(turn.text.split()) for turn in said) < _FEWEST_WORDS and len(turns) < 3:
+        return None, "it is too short"
+    conversation = Conversation(
+        id=chat.id,
+        turns=tuple(turns),
+        chat_id=chat.id,
+        title=chat.title,
+        leaf=turns[-1].message_id,
+    )
+    if not rules.facts_of(conversation):
+        return None, "there is nothing in it that could be learned"
+    return conversation, ""

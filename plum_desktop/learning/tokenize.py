@@ -1,0 +1,140 @@
+"""Stage: from lessons in words to training rows, with the tokenizer and template that serve.
+
+Worker side: opens the model's vocabulary through llama.cpp.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plum_desktop.base.files import read_json_lines
+from plum_desktop.base.types import Fact, WireMessage
+from plum_desktop.learning import anchors as anchor_rows
+from plum_desktop.learning import curriculum
+from plum_desktop.learning.augment import read_facts
+from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.curriculum import Example
+from plum_desktop.learning.facts import held_back
+from plum_desktop.learning.job import JobFolder
+from plum_desktop.learning.recipe import Recipe
+from plum_desktop.learning.rows import Plan, Row
+
+if TYPE_CHECKING:
+    from plum_desktop.engine.template import PromptTokenizer
+
+_PROBE = "x"
+
+
+class Encoder:
+    """Turns examples into rows.  Template tokens weigh nothing, whatever the template is."""
+
+    def __init__(self, tokenizer: PromptTokenizer, recipe: Recipe) -> None:
+        self._tokenizer = tokenizer
+        self._recipe = recipe
+
+    def row(self, example: Example) -> Row:
+        """One training row of an example's exchanges."""
+        messages: list[WireMessage] = []
+        if example.system is not None:
+            messages.append({"role": "system", "content": example.system})
+        weights: dict[int, float] = {}
+        ids: list[int] = []
+        for exchange in example.exchanges:
+            before = list(messages)
+            messages.append({"role": "user", "content": exchange.question})
+            prompt = self._tokenizer.render_ids(messages)
+            start, end = self._differing(before, prompt)
+            for place in range(start, end):
+                weights[place] = (
+                    self._recipe.absent_question_weight
+                    if exchange.verdict == "No"
+                    else self._recipe.question_weight
+                )
+            if exchange.rest is None:
+                ids = [*prompt, *self._tokenizer.ids(exchange.verdict)]
+                for place in range(len(prompt), len(ids)):
+                    weights[place] = self._recipe.verdict_weight
+                break
+            answer = exchange.verdict + exchange.rest
+            messages.append({"role": "assistant", "content": answer})
+            ids = self._tokenizer.render_ids(messages, add_generation_prompt=False)
+            if ids[: len(prompt)] != prompt:
+                # A template that trims or rewrites earlier turns: go on from the prompt itself.
+                ids = [*prompt, *self._tokenizer.ids(answer), self._tokenizer.end_of_turn]
+            verdict = len(self._tokenizer.ids(exchange.verdict)) if exchange.verdict else 0
+            last = self._end_of_answer(ids, len(prompt))
+            for place in range(len(prompt), last):
+                inside = place < len(prompt) + verdict
+                weights[place] = (
+                    self._recipe.verdict_weight if inside else self._recipe.answer_weight
+                )
+        ids = ids[: max(weights) + 1]
+        dense = np.zeros(len(ids), np.float32)
+        for place, weight in weights.items():
+            dense[place] = weight
+        return Row(np.array(ids, np.int32), dense)
+
+    def _differing(self, before: Sequence[WireMessage], prompt: list[int]) -> tuple[int, int]:
+        """Where the last user message's own tokens stand in `prompt`."""
+        probe: list[WireMessage] = [*before, {"role": "user", "content": _PROBE}]
+        other = self._tokenizer.render_ids(probe)
+        start = 0
+        while start < min(len(prompt), len(other)) and prompt[start] == other[start]:
+            start += 1
+        end = 0
+        while end < min(len(prompt), len(other)) - start and prompt[-1 - end] == other[-1 - end]:
+            end += 1
+        return start, len(prompt) - end
+
+    def _end_of_answer(self, ids: list[int], start: int) -> int:
+        """One behind the first token of the answer that ends the turn."""
+        for place in range(start, len(ids)):
+            if self._tokenizer.is_end(ids[place]):
+                return place + 1
+        return len(ids)
+
+
+def make_rows(
+    job: JobFolder,
+    anchors: Path | None,
+    check: Callable[[], None],
+    progress: Callable[[float, str], None],
+) -> Plan:
+    """The whole run's rows, in training order, anchors mixed into every step."""
+    from plum_desktop.engine.template import open_vocab
+
+    spec = job.read_spec()
+    recipe = spec.recipe
+    conversations = [Conversation.from_dict(row) for row in read_json_lines(job.conversations)]
+    facts = read_facts(job.facts)
+    kept_back = held_back(facts, recipe.seed)
+    by_chat: dict[str, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        usable = fact.state != "excluded" and fact.id not in kept_back
+        if fact.chat_id is not None and usable:
+            by_chat[fact.chat_id].append(fact)
+    lessons = curriculum.lessons(conversations, by_chat)
+    replay = read_facts(job.replay_facts) if job.replay_facts.exists() else []
+    rows = anchor_rows.load(anchors, recipe.anchor_tokens) if anchors else []
+    pool, steps = len(rows), []
+    rng = random.Random(f"{recipe.seed} anchors")
+    tokenizer = open_vocab(Path(spec.model))
+    try:
+        encoder = Encoder(tokenizer, recipe)
+        batches = list(curriculum.steps(lessons, replay, recipe, spec.persona))
+        for done, batch in enumerate(batches):
+            check()
+            step = list(range(len(rows), len(rows) + len(batch)))
+            rows.extend(encoder.row(example) for example in batch)
+            step += rng.sample(range(pool), min(pool, recipe.anchor_sequences))
+            steps.append(step)
+            progress((done + 1) / len(batches), "preparing the lessons")
+    finally:
+        tokenizer.close()
+    return Plan(rows, steps)

@@ -1,0 +1,190 @@
+"""The torch + peft trainer.  The base is frozen in bf16 where the CPU (or GPU) has it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import LoraConfig, get_peft_model
+from torch.nn import functional
+
+from plum_desktop.base.errors import DamagedFile
+from plum_desktop.base.files import atomic_write
+from plum_desktop.learning.packing import Packs, pack
+from plum_desktop.learning.recipe import Recipe
+from plum_desktop.learning.rows import Row
+from plum_desktop.learning.trainers import StepResult
+from plum_desktop.learning.trainers.torch_gguf import load_base
+
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+_ROWS = 128  # the vocabulary's layer is computed for a multiple of so many places
+
+
+def best_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """bf16 where it is computed natively; elsewhere fp32, since emulated bf16 is slower."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+class TorchTrainer:
+    """See `trainers.Trainer`."""
+
+    def __init__(
+        self, model: Path, recipe: Recipe, parent: Path | None = None, threads: int | None = None
+    ) -> None:
+        """Load `model` (GGUF) and a fresh LoRA, or the one in the PEFT folder `parent`."""
+        if threads:
+            torch.set_num_threads(threads)
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.device = best_device()
+        self.dtype = best_dtype(self.device)
+        base = load_base(model, self.dtype).to(self.device)
+        config = LoraConfig(
+            r=recipe.rank,
+            lora_alpha=recipe.alpha,
+            target_modules=TARGETS,
+            task_type="CAUSAL_LM",
+            base_model_name_or_path=model.name,
+        )
+        self.model = get_peft_model(base, config, autocast_adapter_dtype=False)
+        if parent:
+            self._load_adapter(parent)
+        # The adapter computes in the base's type; the optimizer keeps its own fp32 copy.
+        self.live = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        self.master = {n: p.detach().float().clone() for n, p in self.live.items()}
+        for name, parameter in self.live.items():
+            parameter.data = parameter.data.to(self.dtype)
+            self.master[name].grad = torch.zeros_like(self.master[name])
+        self.optimizer = torch.optim.AdamW(
+            list(self.master.values()), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+
+    def step(self, rows: Sequence[Row], learning_rate: float) -> StepResult:
+        loss = drift = 0.0
+        tokens = 0
+        anchors = [row for row in rows if row.targets is not None]
+        taught = [row for row in rows if row.targets is None]
+        if taught:
+            packs = pack(taught)
+            value = self._cross_entropy(packs)
+            value.backward()  # type: ignore[no-untyped-call]
+            loss, tokens = value.item(), int((packs.block >= 0).sum())
+        if anchors:
+            packs = pack(anchors)
+            value = self._divergence(packs)
+            (self.recipe.anchor_weight * value).backward()
+            drift, tokens = value.item(), tokens + int((packs.block >= 0).sum())
+        self._apply(learning_rate)
+        return StepResult(loss, drift, tokens)
+
+    def _apply(self, learning_rate: float) -> None:
+        for name, parameter in self.live.items():
+            gradient = self.master[name].grad
+            assert gradient is not None
+            if parameter.grad is not None:
+                gradient.copy_(parameter.grad)
+                parameter.grad = None
+            else:
+                gradient.zero_()
+        torch.nn.utils.clip_grad_norm_(list(self.master.values()), self.recipe.gradient_clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        for name, parameter in self.live.items():
+            parameter.data.copy_(self.master[name])
+
+    def _hidden(self, packs: Packs) -> torch.Tensor:
+        """Last hidden states of a batch of packs, flat: (B * L, width)."""
+        visible = torch.from_numpy(packs.visible()).to(self.device)
+        # A padded place sees itself, lest its softmax divide by nothing.
+        visible |= torch.eye(visible.shape[1], dtype=torch.bool, device=self.device)
+        bias = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
+        bias.masked_fill_(~visible, torch.finfo(self.dtype).min)
+        output = self.model.get_base_model().model(
+            input_ids=torch.from_numpy(packs.ids).to(self.device),
+            position_ids=torch.from_numpy(packs.positions).to(self.device),
+            attention_mask=bias[:, None],
+            use_cache=False,
+        )
+        hidden: torch.Tensor = output.last_hidden_state
+        return hidden.flatten(0, 1)
+
+    def _logits(self, hidden: torch.Tensor, places: Any) -> torch.Tensor:
+        """fp32 logits at the flat `places` alone; the vocabulary is the dearest layer."""
+        count = len(places)
+        padded = np.zeros(-(-count // _ROWS) * _ROWS, np.int64)  # few shapes, see packing
+        padded[:count] = places
+        picked = hidden[torch.from_numpy(padded).to(self.device)]
+        head = self.model.get_base_model().lm_head
+        logits: torch.Tensor = head(picked)[:count].float()
+        return logits
+
+    def _cross_entropy(self, packs: Packs) -> torch.Tensor:
+        logits = self._logits(self._hidden(packs), packs.source)
+        target = torch.from_numpy(packs.target).to(self.device)
+        weight = torch.from_numpy(packs.weight).to(self.device)
+        each = functional.cross_entropy(logits, target, reduction="none")
+        return (each * weight).sum() / weight.sum()
+
+    def _divergence(self, packs: Packs) -> torch.Tensor:
+        """KL(base || adapted) over the teacher's top tokens and the rest as one more token."""
+        logp = self._logits(self._hidden(packs), packs.anchors).log_softmax(-1)
+        ids = torch.from_numpy(packs.teacher_ids).to(self.device)
+        teacher = torch.from_numpy(packs.teacher_logp).to(self.device)
+        student = logp.gather(1, ids)
+        rest_t = (1 - teacher.exp().sum(1)).clamp_min(1e-6)
+        rest_s = (1 - student.exp().sum(1)).clamp_min(1e-6)
+        known = (teacher.exp() * (teacher - student)).sum(1)
+        return (known + rest_t * (rest_t.log() - rest_s.log())).mean()
+
+    def save_checkpoint(self, path: Path, step: int) -> None:
+        state = {"step": step, "master": self.master, "optimizer": self.optimizer.state_dict()}
+        with atomic_write(path) as stream:
+            torch.save(state, stream)
+
+    def load_checkpoint(self, path: Path) -> int:
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            for name, tensor in state["master"].items():
+                self.master[name].data.copy_(tensor)
+                self.live[name].data.copy_(tensor)
+            self.optimizer.load_state_dict(state["optimizer"])
+            return int(state["step"])
+        except (OSError, RuntimeError, KeyError, EOFError) as error:
+            raise DamagedFile(
+                f"The checkpoint {path} is damaged; discard this job and learn again."
+            ) from error
+
+    def save_adapter(self, folder: Path) -> None:
+        for name, parameter in self.live.items():
+            parameter.data = self.master[name].data.clone()
+        self.model.save_pretrained(folder, safe_serialization=True)
+        for parameter in self.live.values():
+            parameter.data = parameter.data.to(self.dtype)
+
+    def _load_adapter(self, folder: Path) -> None:
+        from peft import set_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        state = load_file(folder / "adapter_model.safetensors")
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        set_peft_model_state_dict(self.model, state)
+
+
+# The hub libraries must not look for anything on the network.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

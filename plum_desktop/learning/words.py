@@ -1,0 +1,145 @@
+"""Plain-text work on conversations: sentences, words that carry meaning, whose words they are."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+_FENCE = re.compile(r"```.*?(```|\Z)", re.S)
+_MARKUP = re.compile(r"[*_`#>|]+|\[(?P<text>[^\]]*)\]\([^)]*\)")
+_BULLET = re.compile(r"^\s*(?:[-*•–+]|\(?\d{1,2}[.)])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+
+# Words that say nothing about what a conversation is about.
+STOP_WORDS = frozenset(
+    """a about above after again all also always am an and any are as ask asked at be because been
+    before being below best better between both but by came can cannot come could did do does
+    doing don't down during each either else etc even ever every few find first for from further
+    get give given go going good got had has have having he help her here hers him his how i i'd
+    i'll i'm i've if in include including into is isn't it it's its itself just keep kind know let
+    like likely made make makes many may maybe me might mine more most much must my myself need
+    needs new no nor not now of off often on once one only or other our ours out over own part
+    please possible put rather really right said same say see she should since so some something
+    such sure take tell than that that's the their theirs them then there these they thing things
+    this those through to too try under until up upon us use used useful using very want was way
+    ways we well were what when where whether which while who whom whose why will with within
+    without would write yes you you'd you'll you're you've your yours yourself""".split()
+)
+
+
+def plain(text: str) -> str:
+    """`text` without code blocks and Markdown marks."""
+    text = _FENCE.sub("\n", text)
+    return _MARKUP.sub(lambda match: match["text"] or "", text)
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences and list items of Markdown text, marks and bullets removed, in order."""
+    found = []
+    for line in plain(text).splitlines():
+        line = _BULLET.sub("", line).strip()
+        for sentence in _SENTENCE_END.split(line):
+            sentence = " ".join(sentence.split())
+            if sentence:
+                found.append(sentence)
+    return found
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, in order."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def stem(word: str) -> str:
+    """A crude English stem, enough to see that `holes` is `hole` and `planning` is `plan`."""
+    for ending in ("'s", "ingly", "edly", "ings", "ing", "ies", "ied", "ed", "es", "ly", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: -len(ending)]
+            break
+    if len(word) > 3 and word[-1] == word[-2]:
+        word = word[:-1]
+    return word.rstrip("e") if len(word) > 4 else word
+
+
+def content_stems(text: str) -> list[str]:
+    """Stems of the words that carry meaning, in order, repeats kept."""
+    return [stem(word) for word in words(text) if word not in STOP_WORDS and len(word) > 1]
+
+
+_SWAPS = {
+    "i": "you", "me": "you", "my": "your", "mine": "yours", "myself": "yourself", "am": "are",
+    "i'm": "you're", "i've": "you've", "i'd": "you'd", "i'll": "you'll", "we": "you", "us": "you",
+    "our": "your", "ours": "yours", "ourselves": "yourselves", "we're": "you're", "was": "was",
+    "we've": "you've", "we'll": "you'll", "we'd": "you'd",
+}  # fmt: skip
+_SWAP_WORD = re.compile(r"\b[A-Za-z]+(?:'[a-z]+)?\b")
+
+
+def to_second_person(text: str) -> str:
+    """The user's words as one says them back: `my dog and I am` becomes `your dog and you are`."""
+
+    def swap(match: re.Match[str]) -> str:
+        word = match.group()
+        return _SWAPS.get(word.lower(), word)
+
+    text = _SWAP_WORD.sub(swap, text)
+    return re.sub(r"\byou was\b", "you were", text)
+
+
+def lower_first(text: str) -> str:
+    """Lower the first letter unless the first word looks like a name or an `I`."""
+    first = text.split(" ", 1)[0]
+    bare = first.strip(",.;:'\"")
+    if bare == "I" or bare.startswith("I'") or len(bare) > 1 and bare.upper() == bare:
+        return text
+    if bare.lower() in STOP_WORDS or stem(bare.lower()) != bare.lower() or bare.islower():
+        return text[:1].lower() + text[1:]
+    return text
+
+
+def closing(text: str) -> str:
+    """`text` without the marks that end a sentence."""
+    return text.strip().rstrip(".!?:;, ").strip()
+
+
+class Overlap:
+    """How much of a text's meaning stands in known documents, rare words counting most."""
+
+    def __init__(self, documents: Mapping[str, str]) -> None:
+        """`documents` maps an id to its text."""
+        self._stems = {key: frozenset(content_stems(text)) for key, text in documents.items()}
+        counts: Counter[str] = Counter()
+        for stems in self._stems.values():
+            counts.update(stems)
+        self._weight = {
+            word: math.log(1 + (len(self._stems) + 1) / count) for word, count in counts.items()
+        }
+        self._unseen = math.log(2 + len(self._stems))
+
+    def share(self, text: str, key: str) -> float:
+        """Weighted share, 0..1, of `text`'s content words that document `key` holds."""
+        return self._share(frozenset(content_stems(text)), self._stems[key])
+
+    def highest(self, text: str) -> float:
+        """The highest share over all documents; 0 when there are none."""
+        stems = frozenset(content_stems(text))
+        return max((self._share(stems, known) for known in self._stems.values()), default=0.0)
+
+    def nearest(self, text: str, keys: Iterable[str] | None = None) -> list[str]:
+        """Document ids, the most alike first, by weighted words in common."""
+        stems = frozenset(content_stems(text))
+        scored = []
+        for key in keys if keys is not None else self._stems:
+            known = self._stems[key]
+            common = sum(self._weight.get(word, self._unseen) for word in stems & known)
+            scored.append((common / math.sqrt(len(known) or 1), key))
+        return [key for _, key in sorted(scored, reverse=True)]
+
+    def _share(self, stems: frozenset[str], known: frozenset[str]) -> float:
+        total = sum(self._weight.get(word, self._unseen) for word in stems)
+        if not total:
+            return 0.0
+        return sum(self._weight.get(word, self._unseen) for word in stems & known) / total

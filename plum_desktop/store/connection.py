@@ -1,0 +1,167 @@
+"""One SQLite connection that several threads share, and its errors as sentences.
+
+Every statement of the store passes here.  Nothing else of the store holds a lock, opens a
+transaction or sees a `sqlite3.Error`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from plum_desktop.base.errors import Busy, DamagedFile, DiskFull, PlumError
+
+Row = dict[str, Any]
+Values = Sequence[Any] | Mapping[str, Any]
+
+_BUSY_SECONDS = 5.0  # how long a statement waits for another process's transaction
+_PRIMARY = 0xFF  # the low byte of an extended result code
+
+
+class Connection:
+    """An open database.  `db` is the same connection for sqlite-utils, outside any lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._closed = False
+        with self.sentences():
+            # isolation_level=None: no implicit transactions, `transaction` alone begins one.
+            self._sqlite = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        self.db = Database(self._sqlite, execute_plugins=False)
+
+    def query(self, sql: str, values: Values = ()) -> list[Row]:
+        """Every row that a statement gives, as dictionaries."""
+        with self._lock, self.sentences():
+            cursor = self._sqlite.cursor()
+            cursor.row_factory = sqlite3.Row
+            return [dict(row) for row in cursor.execute(sql, _storable(values)).fetchall()]
+
+    def execute(self, sql: str, values: Values = ()) -> int:
+        """Run one statement; how many rows it changed."""
+        with self._lock, self.sentences():
+            return self._sqlite.execute(sql, _storable(values)).rowcount
+
+    def insert(self, table: str, rows: Iterable[Row], *, ignore: bool = False) -> int:
+        """Insert rows of the same keys; how many.  `ignore` leaves out ids already there."""
+        rows = list(rows)
+        if not rows:
+            return 0
+        columns = ", ".join(f'"{name}"' for name in rows[0])
+        places = ", ".join(f":{name}" for name in rows[0])
+        sql = f'INSERT INTO "{table}" ({columns}) VALUES ({places})'
+        if ignore:  # not OR IGNORE, which would also swallow a missing value
+            sql += " ON CONFLICT (id) DO NOTHING"
+        with self.transaction():
+            return self._sqlite.executemany(sql, map(_storable, rows)).rowcount
+
+    def update(self, table: str, row_id: str, fields: Mapping[str, Any]) -> bool:
+        """Set columns of the row with this id; whether there is such a row."""
+        assert "id" not in fields
+        columns = ", ".join(f'"{name}" = :{name}' for name in fields) or "id = id"
+        sql = f'UPDATE "{table}" SET {columns} WHERE id = :id'
+        return self.execute(sql, {**fields, "id": row_id}) > 0
+
+    def pragma(self, name: str, value: str | int | None = None) -> Any:
+        """Read or set a pragma; the first value that it answers, if any."""
+        with self._lock, self.sentences():
+            setting = "" if value is None else f" = {value}"
+            row = self._sqlite.execute(f"PRAGMA {name}{setting}").fetchone()
+            return row[0] if row else None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing.  Other threads wait; nested blocks are savepoints."""
+        with self._lock, self.sentences():
+            if self._sqlite.in_transaction:
+                with self.db.atomic():
+                    yield
+                return
+            # IMMEDIATE: a transaction that first reads and then writes could not wait for
+            # another process's writes, and would fail at once.
+            self._sqlite.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._sqlite.execute("COMMIT")
+            except BaseException:
+                self.db.rollback()
+                raise
+
+    def copy_to(self, path: Path) -> None:
+        """Write the whole database, as of now, into the empty or missing file `path`."""
+        with self._lock, self.sentences():
+            target = sqlite3.connect(path)
+            try:
+                self._sqlite.backup(target)
+                # A copy is one file: without this it would ask for a -wal beside it.
+                target.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                target.close()
+
+    def close(self) -> None:
+        """Close; waits for a statement that runs in another thread.  Twice is once."""
+        with self._lock:
+            self._closed = True
+            self._sqlite.close()
+
+    @contextlib.contextmanager
+    def sentences(self) -> Iterator[None]:
+        """Turn SQLite's errors into PlumErrors; for use of `db` itself."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self._closed:
+                raise PlumError("Nothing can be stored any more: it is closing.") from error
+            if sentence := _sentence(error, self.path):
+                raise sentence from error
+            raise
+
+
+def _sentence(error: sqlite3.Error, path: Path) -> PlumError | None:
+    """What a person is told about an error; None for a defect of ours."""
+    code = getattr(error, "sqlite_errorcode", 0)  # absent where Python itself complains
+    match code & _PRIMARY:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return Busy(f"Another Plum Desktop is writing to {path}; try again in a moment.")
+        case sqlite3.SQLITE_FULL:
+            return DiskFull(
+                f"The disk that holds {path.parent} is full; free some space and try again."
+            )
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return damaged(path)
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY:
+            return PlumError(
+                f"{path} cannot be read or written ({error}); check its permissions and its disk."
+            )
+    if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        return PlumError("This cannot be stored: what it belongs to has been deleted meanwhile.")
+    return None
+
+
+def damaged(path: Path) -> DamagedFile:
+    """The sentence about a database that cannot be read."""
+    return DamagedFile(
+        f"{path} is damaged; move it away, and put a copy from the backups folder in its place."
+    )
+
+
+def _storable(values: Values) -> Values:
+    """The same values in text that SQLite takes: UTF-8 has no lone surrogates."""
+    if isinstance(values, Mapping):
+        return {name: _text(value) for name, value in values.items()}
+    return [_text(value) for value in values]
+
+
+def _text(value: Any) -> Any:
+    if not isinstance(value, str) or value.isascii():
+        return value
+    # Through UTF-16 two halves of one character find each other; a lone one becomes U+FFFD.
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

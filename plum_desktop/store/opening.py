@@ -1,0 +1,84 @@
+"""Opening the database: is it ours, is it whole, is it of this version or to be upgraded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.files import disk_errors
+from plum_desktop.store import backups
+from plum_desktop.store.connection import Connection, damaged
+from plum_desktop.store.schema import APPLICATION_ID, migrations, step_names
+
+
+def open_database(path: Path, backup_folder: Path, *, check: bool) -> Connection:
+    """Open `path`, made if missing, in the newest shape.  `check` looks at every page first.
+
+    Raises DamagedFile for what is no database of ours, PlumError for a newer one.  Before
+    an upgrade the file is copied to `backup_folder`; an upgrade is done wholly or not at all.
+    """
+    with disk_errors(path):
+        # Made here, so that nobody else may read it; SQLite gives -wal and -shm the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = Connection(path)
+    try:
+        with connection.sentences():
+            _recognise(connection)
+            _configure(connection)
+            if check:
+                _check(connection)
+            _upgrade(connection, backup_folder)
+            connection.pragma("foreign_keys", "ON")  # only now: an upgrade may rebuild tables
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _recognise(connection: Connection) -> None:
+    """Refuse a file of another program or a newer version, before anything is written."""
+    path = connection.path
+    if connection.pragma("schema_version") == 0:  # reads the header; 0: nothing in it yet
+        return
+    if connection.pragma("application_id") != APPLICATION_ID:
+        raise DamagedFile(f"{path} is not a database of Plum Desktop; move it away.")
+    applied = {step.name for step in migrations.applied(connection.db)}
+    if newer := applied.difference(step_names(migrations)):
+        raise PlumError(
+            f"{path} was written by a newer Plum Desktop ({max(newer)}); update this one."
+        )
+
+
+def _configure(connection: Connection) -> None:
+    connection.pragma("journal_mode", "WAL")
+    connection.pragma("synchronous", "FULL")  # a power cut loses no word that was saved
+    connection.pragma("secure_delete", "ON")
+    connection.pragma("temp_store", "MEMORY")  # no word of a chat in the system's temporary folder
+
+
+def _check(connection: Connection) -> None:
+    """After an unclean end: every page.  A search index that disagrees is made anew."""
+    if connection.pragma("integrity_check(1)") != "ok":
+        raise damaged(connection.path)
+    if connection.pragma("application_id") != APPLICATION_ID:
+        return  # the process ended before the first step
+    try:
+        # rank 1: against the messages, not only the index in itself.
+        connection.execute(
+            "INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)"
+        )
+    except DamagedFile:
+        connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')")
+
+
+def _upgrade(connection: Connection, backup_folder: Path) -> None:
+    pending = migrations.pending(connection.db)
+    if not pending:
+        return
+    if migrations.applied(connection.db):
+        backups.create(connection, backup_folder, f"before-{pending[0].name}")
+    with connection.transaction():  # and looks again, in case another process was faster
+        migrations.apply(connection.db)
+        if connection.query("PRAGMA foreign_key_check"):
+            raise damaged(connection.path)

@@ -1,0 +1,152 @@
+"""Every shape that the database has had, as migrations.
+
+A step is never edited once released: a change is a new step, with a test that upgrades from
+the step before it.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+APPLICATION_ID = 0x504C554D  # "PLUM", in the file's header, where `file` looks for it
+
+migrations = Migrations("plum")
+
+
+def step_names(steps: Migrations) -> list[str]:
+    """The names of all steps, oldest first."""
+    with Database(memory=True, execute_plugins=False) as empty:
+        return [step.name for step in steps.pending(empty)]
+
+
+@migrations()
+def m001_first(db: Database) -> None:
+    """Chats as message trees, search over them, facts, runs, adapters.
+
+    Every table that a person's order matters in has an integer key: VACUUM keeps it, and
+    the search index rests on that of messages.
+    """
+    for statement in _M001:
+        db.execute(statement)
+
+
+_M001 = (
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    """
+    CREATE TABLE chats (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        title TEXT NOT NULL,
+        created REAL NOT NULL,          -- Unix seconds, as every time here
+        updated REAL NOT NULL,          -- when the last message came
+        folder TEXT,                    -- NULL: in none
+        pinned INTEGER NOT NULL DEFAULT 0,
+        archived INTEGER NOT NULL DEFAULT 0,
+        learn INTEGER NOT NULL DEFAULT 1,
+        memory INTEGER NOT NULL DEFAULT 1,
+        model TEXT,                     -- NULL: whichever is in use
+        persona TEXT,                   -- NULL: the default one
+        leaf TEXT,                      -- last message of the shown branch; NULL: no message
+        FOREIGN KEY (id, leaf) REFERENCES messages (chat_id, id) DEFERRABLE INITIALLY DEFERRED
+    ) STRICT
+    """,
+    """
+    CREATE TABLE messages (
+        number INTEGER PRIMARY KEY,     -- grows: a child's is larger than its parent's
+        id TEXT NOT NULL UNIQUE,
+        chat_id TEXT NOT NULL REFERENCES chats (id),
+        parent_id TEXT,                 -- NULL: a first message
+        role TEXT NOT NULL CHECK (role IN ('system', 'user', 'assistant')),
+        text TEXT NOT NULL,
+        created REAL NOT NULL,
+        tokens INTEGER,                 -- NULL: not counted
+        finish_reason TEXT,             -- NULL: a user's, or still being written
+        UNIQUE (chat_id, id),
+        FOREIGN KEY (chat_id, parent_id) REFERENCES messages (chat_id, id)
+    ) STRICT
+    """,
+    "CREATE INDEX messages_of_parent ON messages (chat_id, parent_id)",
+    """
+    CREATE VIRTUAL TABLE messages_fts USING fts5 (
+        text, content = 'messages', content_rowid = 'number',
+        tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+    )
+    """,
+    """
+    CREATE TRIGGER messages_fts_insert AFTER INSERT ON messages BEGIN
+        INSERT INTO messages_fts (rowid, text) VALUES (new.number, new.text);
+    END
+    """,
+    """
+    CREATE TRIGGER messages_fts_delete AFTER DELETE ON messages BEGIN
+        INSERT INTO messages_fts (messages_fts, rowid, text)
+        VALUES ('delete', old.number, old.text);
+    END
+    """,
+    """
+    CREATE TRIGGER messages_fts_update AFTER UPDATE OF text ON messages
+    WHEN old.text IS NOT new.text BEGIN
+        INSERT INTO messages_fts (messages_fts, rowid, text)
+        VALUES ('delete', old.number, old.text);
+        INSERT INTO messages_fts (rowid, text) VALUES (new.number, new.text);
+    END
+    """,
+    """
+    CREATE TABLE facts (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        label INTEGER NOT NULL,         -- 0: never discussed
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        statement TEXT NOT NULL,
+        source TEXT NOT NULL,
+        state TEXT NOT NULL,
+        chat_id TEXT REFERENCES chats (id),     -- NULL: of no chat
+        message_id TEXT,                -- NULL: of the chat as a whole
+        start INTEGER,                  -- characters of the message's text; NULL: all of it
+        "end" INTEGER,
+        last_recall REAL,               -- 0 to 1; NULL: never asked
+        FOREIGN KEY (chat_id, message_id) REFERENCES messages (chat_id, id)
+    ) STRICT
+    """,
+    "CREATE INDEX facts_of_message ON facts (chat_id, message_id)",
+    """
+    CREATE TABLE runs (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        created REAL NOT NULL,
+        finished REAL,                  -- NULL: not ended
+        state TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        model_sha256 TEXT NOT NULL,
+        recipe TEXT NOT NULL,
+        chats TEXT NOT NULL,            -- JSON list of ids; a chat may be gone since
+        error TEXT,                     -- NULL: none
+        report TEXT NOT NULL            -- JSON object
+    ) STRICT
+    """,
+    """
+    CREATE TABLE adapters (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        run_id TEXT REFERENCES runs (id),           -- NULL: imported
+        parent_id TEXT REFERENCES adapters (id),    -- NULL: trained from the base
+        model_sha256 TEXT NOT NULL,
+        created REAL NOT NULL,
+        state TEXT NOT NULL,
+        active INTEGER NOT NULL,
+        chats TEXT NOT NULL,            -- JSON list of ids; a chat may be gone since
+        report TEXT NOT NULL,           -- JSON object
+        CHECK (NOT (active AND state = 'deleted'))
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX one_active_adapter ON adapters (model_sha256) WHERE active",
+    """
+    CREATE TABLE seen (
+        adapter_id TEXT NOT NULL REFERENCES adapters (id) ON DELETE CASCADE,
+        chat_id TEXT NOT NULL,          -- may be gone since
+        leaf TEXT NOT NULL,             -- the last message that it learned
+        PRIMARY KEY (adapter_id, chat_id)
+    ) STRICT, WITHOUT ROWID
+    """,
+)

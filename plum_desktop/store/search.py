@@ -1,0 +1,82 @@
+"""Full-text search over messages."""
+
+from __future__ import annotations
+
+import re
+
+from plum_desktop.base.types import SearchHit
+from plum_desktop.store.connection import Connection
+
+MATCH_START, MATCH_END = "\ue000", "\ue001"  # private use: no keyboard types them
+
+_SNIPPET_WORDS = 16
+_SNIPPET_CHARACTERS = 40  # on either side of a match, where words cannot be told apart
+_MOST_WORDS = 32  # FTS5 limits the depth of an expression
+# Thai, Lao, Burmese, Khmer, Japanese and Chinese put no space between words: to the index a
+# whole clause is one word.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+
+
+def messages(connection: Connection, text: str, limit: int) -> list[SearchHit]:
+    """Messages that have every word of `text`, the last as a prefix; best match first."""
+    words = _words(text)
+    if not words:
+        return []
+    if _UNSPACED.search(text):
+        return _scan(connection, words, limit)
+    rows = connection.query(
+        """
+        SELECT messages.chat_id, messages.id AS message_id, chats.title, messages.role,
+            snippet(messages_fts, 0, :start, :end, '…', :words) AS snippet, messages.created
+        FROM messages_fts
+        JOIN messages ON messages.number = messages_fts.rowid
+        JOIN chats ON chats.id = messages.chat_id
+        WHERE messages_fts MATCH :expression
+        ORDER BY messages_fts.rank, messages.number DESC LIMIT :limit
+        """,
+        {
+            "start": MATCH_START,
+            "end": MATCH_END,
+            "words": _SNIPPET_WORDS,
+            # Every word is quoted, hence nothing in it can be an operator.
+            "expression": " ".join(f'"{word}"' for word in words) + "*",
+            "limit": limit,
+        },
+    )
+    return [SearchHit(**row) for row in rows]
+
+
+def optimize(connection: Connection) -> None:
+    """Merge the index into one segment, so that no entry of a deleted message is left."""
+    connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
+
+
+def _words(text: str) -> list[str]:
+    """What a person typed, split at spaces and quotes; what has no letter or digit is left out."""
+    words = re.split(r'[\s"\0]+', text)
+    return [word for word in words if any(map(str.isalnum, word))][:_MOST_WORDS]
+
+
+def _scan(connection: Connection, words: list[str], limit: int) -> list[SearchHit]:
+    """Messages that have every word anywhere, newest first: reads every message."""
+    condition = " AND ".join(["instr(lower(messages.text), lower(?)) > 0"] * len(words))
+    rows = connection.query(
+        f"""
+        SELECT messages.chat_id, messages.id AS message_id, chats.title, messages.role,
+            messages.text AS snippet, messages.created
+        FROM messages JOIN chats ON chats.id = messages.chat_id
+        WHERE {condition} ORDER BY messages.number DESC LIMIT ?
+        """,
+        [*words, limit],
+    )
+    return [SearchHit(**row | {"snippet": _snippet(row["snippet"], words)}) for row in rows]
+
+
+def _snippet(text: str, words: list[str]) -> str:
+    """The surroundings of the first match, with every match in it marked."""
+    wanted = re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+    first = wanted.search(text)
+    start = max(0, first.start() - _SNIPPET_CHARACTERS) if first else 0
+    end = (first.end() if first else 0) + _SNIPPET_CHARACTERS
+    marked = wanted.sub(lambda match: f"{MATCH_START}{match[0]}{MATCH_END}", text[start:end])
+    return ("…" if start else "") + marked + ("…" if end < len(text) else "")

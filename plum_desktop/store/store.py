@@ -1,0 +1,78 @@
+"""The store: one open database, and a view of it for each kind of record."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from plum_desktop.base.errors import Busy
+from plum_desktop.base.types import SearchHit
+from plum_desktop.store import search
+from plum_desktop.store.adapters import Adapters
+from plum_desktop.store.chats import Chats
+from plum_desktop.store.facts import Facts
+from plum_desktop.store.marker import OpenMarker
+from plum_desktop.store.opening import open_database
+from plum_desktop.store.runs import Runs
+
+
+class Store:
+    """An open `plum.db`.  Any thread may call any method; several processes may have it open.
+
+    Every method raises Busy when another process writes for too long, DiskFull, DamagedFile,
+    or another PlumError with the reason.
+    """
+
+    def __init__(self, path: Path, backups: Path) -> None:
+        """Open the database, made if missing; upgrade it after a copy to `backups`.
+
+        After an unclean end of whoever had it open, every page is checked first.  Raises
+        DamagedFile, or PlumError for a file that a newer version wrote.
+        """
+        marker = OpenMarker(path)
+        try:
+            self._connection = open_database(path, backups, check=marker.unclean)
+        except BaseException:
+            marker.close()
+            raise
+        marker.settle()
+        self._marker = marker
+        self.chats = Chats(self._connection)
+        self.facts = Facts(self._connection)
+        self.runs = Runs(self._connection)
+        self.adapters = Adapters(self._connection)
+
+    def search(self, text: str, limit: int = 50) -> list[SearchHit]:
+        """Messages that have every word of `text`, the last one perhaps begun; best first."""
+        return search.messages(self._connection, text, limit)
+
+    def learned_state(self, model_sha256: str) -> dict[str, str]:
+        """What the base model's active adapter has seen: the leaf it learned, by chat id."""
+        active = self.adapters.active(model_sha256)
+        return self.adapters.seen(active.id) if active else {}
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All calls within are stored together or not at all; other threads wait."""
+        return self._connection.transaction()
+
+    def data_version(self) -> int:
+        """A number that differs from the last one if another process has changed anything."""
+        return int(self._connection.pragma("data_version"))
+
+    def compact(self) -> None:
+        """Write the file anew without a trace of what was deleted.
+
+        Raises Busy while another process reads, since its pages may keep the words.
+        """
+        search.optimize(self._connection)
+        self._connection.execute("VACUUM")
+        if self._connection.pragma("wal_checkpoint(TRUNCATE)"):
+            raise Busy(
+                "What was deleted is gone, but another Plum Desktop still uses the file that "
+                "held it; close it and try again."
+            )
+
+    def close(self) -> None:
+        """Close the database; twice is once."""
+        self._connection.close()
+        self._marker.close()

@@ -1,0 +1,157 @@
+"""Opening the window: one for each data folder, dressed as the system is."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import signal
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QIcon
+from PySide6.QtNetwork import QLocalServer, QLocalSocket
+from PySide6.QtWidgets import QApplication
+
+from plum_desktop import __version__
+from plum_desktop.base.errors import PlumError
+from plum_desktop.base.files import FileLock
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.ui.bridge import sentence
+from plum_desktop.ui.theme import apply_theme, icon, text_font
+from plum_desktop.ui.window import MainWindow
+
+if TYPE_CHECKING:
+    from plum_desktop.app.product import Plum
+
+log = logging.getLogger(__name__)
+
+_HELLO = b"raise\n"
+_CALL_MS = 2000
+_INTERFACE_PIXELS = 14
+
+
+class OneWindow(QObject):
+    """Sees to it that a data folder has one window: a second start raises the first.
+
+    Signals: called, by a later start.
+    """
+
+    called = Signal()
+
+    def __init__(self, folder: DataFolder) -> None:
+        super().__init__()
+        self._lock = FileLock(folder.window_lock)
+        digest = hashlib.sha256(str(folder.root).encode()).hexdigest()[:16]
+        self._name = f"plum-desktop-{digest}"
+        self._server: QLocalServer | None = None
+
+    def acquire(self) -> bool:
+        """Become the one window; False where there is one already."""
+        if not self._lock.try_acquire():
+            return False
+        QLocalServer.removeServer(self._name)  # left by a window that was killed
+        self._server = QLocalServer(self)
+        self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        self._server.newConnection.connect(self._on_connection)
+        if not self._server.listen(self._name):
+            log.warning("a second start will not find this window: %s", self._server.errorString())
+        return True
+
+    def call_other(self) -> bool:
+        """Ask the window that is open to come to the front."""
+        socket = QLocalSocket()
+        socket.connectToServer(self._name)
+        if not socket.waitForConnected(_CALL_MS):
+            return False
+        socket.write(_HELLO)
+        said = socket.waitForBytesWritten(_CALL_MS)
+        socket.disconnectFromServer()
+        return said
+
+    def release(self) -> None:
+        if self._server:
+            self._server.close()
+        self._lock.release()
+
+    def _on_connection(self) -> None:
+        assert self._server
+        while socket := self._server.nextPendingConnection():
+            socket.disconnected.connect(socket.deleteLater)
+            self.called.emit()
+
+
+def make_application(arguments: list[str]) -> QApplication:
+    """The QApplication, with our name, our icon and type of our size."""
+    QApplication.setApplicationName("plum-desktop")
+    QApplication.setApplicationDisplayName("Plum Desktop")
+    QApplication.setApplicationVersion(__version__)
+    QApplication.setDesktopFileName("plum-desktop")
+    app = QApplication(arguments)
+    QApplication.setStyle("Fusion")
+    app.setFont(text_font(_INTERFACE_PIXELS))
+    picture: QIcon = icon("plum", "#7B3F8C")
+    app.setWindowIcon(picture)
+    return app
+
+
+def run(folder: DataFolder) -> int:
+    """Open the window on `folder` and return the exit status when it closes.
+
+    Raises PlumError where the database cannot be opened, or where another window holds the
+    folder and does not answer.
+    """
+    # Imported here, so that a start that only raises the first window opens nothing.
+    from plum_desktop.app.product import Plum
+
+    app = make_application(sys.argv[:1])
+    one = OneWindow(folder)
+    if not one.acquire():
+        if one.call_other():
+            return 0
+        raise PlumError("Plum Desktop is open already, and does not answer; close it first.")
+    try:
+        plum = Plum(folder)
+        try:
+            return _show(app, one, plum)
+        finally:
+            plum.close()
+    finally:
+        one.release()
+
+
+def _show(app: QApplication, one: OneWindow, plum: Plum) -> int:
+    apply_theme(app, plum.settings.theme)
+    app.styleHints().colorSchemeChanged.connect(lambda _: apply_theme(app, plum.settings.theme))
+    window = MainWindow(plum)
+    one.called.connect(lambda: _raise(window))
+    _report_defects(window)
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    # Python sees a signal only while it runs; the event loop lets it, now and then.
+    awake = QTimer(interval=500)
+    awake.timeout.connect(lambda: None)
+    awake.start()
+    window.show()
+    QTimer.singleShot(0, window, window.start)
+    status = app.exec()
+    sys.excepthook = sys.__excepthook__
+    return status
+
+
+def _raise(window: MainWindow) -> None:
+    window.setWindowState(window.windowState() & ~window.windowState().WindowMinimized)
+    window.show()
+    window.raise_()
+    window.activateWindow()
+
+
+def _report_defects(window: MainWindow) -> None:
+    """A defect in a slot is logged and said, and the window stays."""
+
+    def hook(
+        _kind: type[BaseException], error: BaseException, _where: TracebackType | None
+    ) -> None:
+        window.say(sentence(error))
+
+    sys.excepthook = hook

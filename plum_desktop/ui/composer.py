@@ -1,0 +1,164 @@
+"""Where one writes: it grows by a few lines, and the colour of its edge tells about memory."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from PySide6.QtCore import QMimeData, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QTextEdit, QVBoxLayout
+
+from plum_desktop.ui.controls import IconButton, button, small
+from plum_desktop.ui.theme import set_property, text_font
+
+MemoryState = Literal["on", "off", "temporary"]
+_MOST_LINES = 8
+
+
+class _Field(QTextEdit):
+    """Plain text whatever is pasted; Enter sends, Shift+Enter starts a line.
+
+    Signals: entered.
+    """
+
+    entered = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAcceptRichText(False)
+        self.setTabChangesFocus(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFont(text_font())
+        self.document().setDocumentMargin(2)
+        self.setStyleSheet("background: transparent; border: none; padding: 0;")
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.textChanged.connect(self._fit)
+        self._fit()
+
+    def _fit(self) -> None:
+        line = self.fontMetrics().lineSpacing()
+        wanted = round(self.document().size().height())
+        self.setFixedHeight(max(line + 4, min(wanted, line * _MOST_LINES + 4)))
+        scrolls = wanted > line * _MOST_LINES + 4
+        policy = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(
+            policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
+        )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def sizeHint(self) -> QSize:
+        return QSize(super().sizeHint().width(), self.height())
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        self.insertPlainText(source.text())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if enter and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self.entered.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+class Composer(QFrame):
+    """Signals: sent(text), stop_asked, edit_cancelled."""
+
+    sent = Signal(str)
+    stop_asked = Signal()
+    edit_cancelled = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("composer")
+        self._busy = False
+        self._memory: MemoryState = "on"
+        box = QVBoxLayout(self)
+        box.setContentsMargins(12, 8, 8, 8)
+        box.setSpacing(4)
+
+        self._editing = QFrame()
+        bar = QHBoxLayout(self._editing)
+        bar.setContentsMargins(0, 0, 0, 0)
+        bar.addWidget(small(self.tr("Changing what you said; the old version is kept.")), 1)
+        bar.addWidget(button(self.tr("Cancel"), "quiet", self.cancel_edit))
+        self._editing.hide()
+        box.addWidget(self._editing)
+
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self._field = _Field()
+        self._field.entered.connect(self._on_entered)
+        self._field.textChanged.connect(self._show_button)
+        row.addWidget(self._field, 1, Qt.AlignmentFlag.AlignVCenter)
+        self._go = IconButton("send", self.tr("Send"), tone="on_accent", size=18)
+        self._go.setProperty("kind", "send")
+        self._go.clicked.connect(self._on_go)
+        row.addWidget(self._go, 0, Qt.AlignmentFlag.AlignBottom)
+        box.addLayout(row)
+        self.setFocusProxy(self._field)
+        self.set_memory("on")
+        self._show_button()
+
+    def text(self) -> str:
+        return self._field.toPlainText()
+
+    def set_text(self, text: str) -> None:
+        self._field.setPlainText(text)
+        cursor = self._field.textCursor()
+        cursor.movePosition(cursor.MoveOperation.End)
+        self._field.setTextCursor(cursor)
+
+    def set_memory(self, state: MemoryState) -> None:
+        """The edge and the words say whether what was learned answers, and is kept."""
+        self._memory = state
+        set_property(self, "memory", state)
+        hint = {
+            "on": self.tr("Message Plum"),
+            "off": self.tr("Message Plum, memory off"),
+            "temporary": self.tr("Message Plum, nothing is kept"),
+        }[state]
+        self._field.setPlaceholderText(hint)
+        self._field.setAccessibleName(hint)
+
+    def set_busy(self, busy: bool) -> None:
+        """While a reply is written the button stops it."""
+        self._busy = busy
+        self._show_button()
+
+    @property
+    def editing(self) -> bool:
+        return not self._editing.isHidden()
+
+    def begin_edit(self, text: str) -> None:
+        self._editing.show()
+        self.set_text(text)
+        self._field.setFocus()
+
+    def end_edit(self) -> None:
+        self._editing.hide()
+        self.set_text("")
+
+    def cancel_edit(self) -> None:
+        self.end_edit()
+        self.edit_cancelled.emit()
+
+    def _show_button(self) -> None:
+        self._go.set_icon("stop" if self._busy else "send")
+        if self._busy:
+            self._go.set_text(self.tr("Stop"), "Esc")
+        else:
+            self._go.set_text(self.tr("Send"), self.tr("Enter"))
+        self._go.setEnabled(self._busy or bool(self.text().strip()))
+
+    def _on_entered(self) -> None:
+        if not self._busy and self.text().strip():
+            self.sent.emit(self.text().strip("\n"))
+
+    def _on_go(self) -> None:
+        if self._busy:
+            self.stop_asked.emit()
+        else:
+            self._on_entered()

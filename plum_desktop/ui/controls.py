@@ -1,0 +1,274 @@
+"""The small parts that every page is made of: labels, buttons, notices, the switch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, icon, set_property, text_font
+
+Tone = Literal["plain", "muted", "accent", "danger", "warn", "good", "on_accent"]
+Kind = Literal["plain", "primary", "quiet", "danger", "row"]
+
+
+def label(
+    text: str = "", *, tone: Tone = "plain", pixels: int = 0, bold: bool = False, wrap: bool = False
+) -> QLabel:
+    """A label in plain text: whatever a chat or a file is called, it is never markup."""
+    made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    if pixels or bold:
+        made.setFont(text_font(pixels or 14, bold=bold))
+    made.setProperty("tone", tone)
+    made.setWordWrap(wrap)
+    if wrap:
+        made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    return made
+
+
+def small(text: str = "", *, tone: Tone = "muted", wrap: bool = False) -> QLabel:
+    return label(text, tone=tone, pixels=SMALL_PIXELS, wrap=wrap)
+
+
+def button(
+    text: str, kind: Kind = "plain", clicked: Callable[[], object] | None = None
+) -> QPushButton:
+    made = QPushButton(text)
+    made.setProperty("kind", kind)
+    made.setAccessibleName(text)
+    made.setAutoDefault(False)
+    made.setCursor(Qt.CursorShape.PointingHandCursor)
+    if clicked:
+        made.clicked.connect(lambda: clicked())
+    return made
+
+
+def rule() -> QFrame:
+    made = QFrame()
+    made.setProperty("kind", "rule")
+    return made
+
+
+class ElidedLabel(QLabel):
+    """One line that ends in … where it does not fit; the whole of it is in the tool tip."""
+
+    def __init__(self, text: str = "", *, pixels: int = 14, bold: bool = False) -> None:
+        super().__init__()
+        self._whole = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setFont(text_font(pixels, bold=bold))
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.set_whole(text)
+
+    def set_whole(self, text: str) -> None:
+        self._whole = " ".join(text.split())
+        self.setAccessibleName(self._whole)
+        self._fit()
+
+    def whole(self) -> str:
+        return self._whole
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(24, super().minimumSizeHint().height())
+
+    def sizeHint(self) -> QSize:
+        width = self.fontMetrics().horizontalAdvance(self._whole) + 2
+        return QSize(width, super().sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        shown = self.fontMetrics().elidedText(
+            self._whole, Qt.TextElideMode.ElideRight, max(0, self.width())
+        )
+        self.setText(shown)
+        self.setToolTip(self._whole if shown != self._whole else "")
+
+
+class IconButton(QToolButton):
+    """An icon whose name is its tool tip, drawn in the colours of the theme."""
+
+    def __init__(
+        self, name: str, text: str, *, tone: Tone = "muted", size: int = 18, shortcut: str = ""
+    ) -> None:
+        super().__init__()
+        self._icon, self._tone = name, tone
+        self.setIconSize(QSize(size, size))
+        self.set_text(text, shortcut)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._draw()
+
+    def set_text(self, text: str, shortcut: str = "") -> None:
+        self.setAccessibleName(text)
+        self.setToolTip(f"{text}  ({shortcut})" if shortcut else text)
+
+    def set_icon(self, name: str) -> None:
+        self._icon = name
+        self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw()
+
+    def _draw(self) -> None:
+        theme = current_theme()
+        colour = theme.text if self._tone == "plain" else getattr(theme, self._tone)
+        self.setIcon(icon(self._icon, colour, theme.edge))
+
+
+class IconLabel(QLabel):
+    """A small icon that only shows."""
+
+    def __init__(self, name: str, *, tone: Tone = "muted", size: int = 18) -> None:
+        super().__init__()
+        self._icon, self._tone, self._size = name, tone, size
+        self.setFixedSize(size, size)
+        self._draw()
+
+    def set_icon(self, name: str, tone: Tone) -> None:
+        self._icon, self._tone = name, tone
+        self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw()
+
+    def _draw(self) -> None:
+        theme = current_theme()
+        colour = theme.text if self._tone == "plain" else getattr(theme, self._tone)
+        ratio = self.devicePixelRatioF()
+        pixmap = icon(self._icon, colour).pixmap(QSize(self._size, self._size), ratio)
+        self.setPixmap(pixmap)
+
+
+class Switch(QCheckBox):
+    """On or off, with words: the text says which, so that colour is not the only sign."""
+
+    def sizeHint(self) -> QSize:
+        width = self.fontMetrics().horizontalAdvance(self.text())
+        return QSize(44 + width, max(24, self.fontMetrics().height() + 6))
+
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()
+
+    def hitButton(self, _position: object) -> bool:
+        return True
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        theme = current_theme()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        track = QRectF(2, (self.height() - 18) / 2, 32, 18)
+        if not self.isEnabled():
+            painter.setOpacity(0.5)
+        on = self.isChecked()
+        painter.setPen(QPen(QColor(theme.accent if on else theme.edge), 1))
+        painter.setBrush(QColor(theme.accent if on else theme.raised))
+        painter.drawRoundedRect(track, 9, 9)
+        knob = QPointF(track.right() - 9 if on else track.left() + 9, track.center().y())
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.on_accent if on else theme.edge))
+        painter.drawEllipse(knob, 5.5, 5.5)
+        if self.hasFocus():
+            painter.setPen(QPen(QColor(theme.text), 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(track.adjusted(-1.5, -1.5, 1.5, 1.5), 10, 10)
+        painter.setPen(QColor(theme.text))
+        words = self.rect().adjusted(42, 0, 0, 0)
+        middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+        painter.drawText(words, middle, self.text())
+
+
+class Notice(QFrame):
+    """One sentence where the trouble is, with one button, or a question with two.
+
+    Signals: closed, when it was put away by its cross.
+    """
+
+    closed = Signal()
+
+    def __init__(
+        self, text: str = "", *, tone: Literal["plain", "danger", "warn"] = "plain",
+        closable: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.setProperty("kind", "notice")
+        self.setProperty("tone", tone)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 8, 8, 8)
+        row.setSpacing(8)
+        self._sign = IconLabel("alert", tone=tone)
+        self._sign.setVisible(tone != "plain")
+        row.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignVCenter)
+        self._words = label(text, wrap=True)
+        row.addWidget(self._words, 1)
+        self._buttons = QHBoxLayout()
+        self._buttons.setSpacing(4)
+        self._made: list[QPushButton] = []
+        row.addLayout(self._buttons)
+        self._cross = IconButton("close", self.tr("Close"), size=16)
+        self._cross.setVisible(closable)
+        self._cross.clicked.connect(self._on_cross)
+        row.addWidget(self._cross)
+        self.setAccessibleName(text)
+
+    def say(self, text: str, tone: Literal["plain", "danger", "warn"] = "plain") -> None:
+        self._words.setText(text)
+        self.setAccessibleName(text)
+        self._sign.setVisible(tone != "plain")
+        self._sign.set_icon("alert", tone)
+        set_property(self, "tone", tone)
+
+    def text(self) -> str:
+        return self._words.text()
+
+    def set_buttons(self, *buttons: QPushButton) -> None:
+        for old in self._made:
+            self._buttons.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self._made = list(buttons)
+        for made in buttons:
+            self._buttons.addWidget(made)
+
+    def buttons(self) -> list[QPushButton]:
+        return [each for each in self._made if not each.isHidden()]
+
+    def _on_cross(self) -> None:
+        self.hide()
+        self.closed.emit()
+
+
+class Column(QWidget):
+    """A column of at most `widest` pixels, in the middle of whatever is there."""
+
+    def __init__(self, widest: int) -> None:
+        super().__init__()
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(16, 0, 16, 0)
+        inner = QWidget()
+        inner.setMaximumWidth(widest)
+        self.box = QVBoxLayout(inner)
+        self.box.setContentsMargins(0, 0, 0, 0)
+        outer.addStretch(1)
+        outer.addWidget(inner, 1000)
+        outer.addStretch(1)

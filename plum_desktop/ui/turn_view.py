@@ -1,0 +1,478 @@
+"""One turn on screen: prose, code blocks, what can be done with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QEnterEvent,
+    QFocusEvent,
+    QFontMetrics,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QTextBlockFormat,
+    QTextCursor,
+    QTextOption,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QTextBrowser,
+    QTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from plum_desktop.ui.controls import IconButton, button, label, small
+from plum_desktop.ui.markdown import Block, blocks_of, highlighted, plain_blocks_of, prose_style
+from plum_desktop.ui.theme import LINE_WIDTH, code_font, current_theme, set_property, text_font
+from plum_desktop.ui.turns import Turn
+
+GUTTER = 56
+_MARGIN = 16  # left and right of everything
+_ABOVE, _BETWEEN, _ACTIONS = 12, 12, 30
+_MARKED_MS = 1600
+_SCROLL_KEYS = (
+    Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Home,
+    Qt.Key.Key_End,
+)  # fmt: skip
+
+
+def column_width() -> int:
+    """How wide a line of text may become, in pixels."""
+    return QFontMetrics(text_font()).averageCharWidth() * LINE_WIDTH
+
+
+def column_in(width: int) -> tuple[int, int]:
+    """Where the text starts, and how wide it is, in a view of `width`."""
+    room = max(120, width - 2 * _MARGIN - GUTTER)
+    text = min(room, column_width())
+    left = max(_MARGIN, (width - GUTTER - text) // 2)
+    return left + GUTTER, text
+
+
+class Prose(QTextBrowser):
+    """A stretch of rich text as high as it is.  It loads nothing, whatever it refers to."""
+
+    link_clicked = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._html = ""
+        self._style = ""
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.viewport().setAutoFillBackground(False)
+        self.setStyleSheet("background: transparent; border: none; padding: 0;")
+        self.setOpenLinks(False)
+        self.setUndoRedoEnabled(False)
+        self.document().setDocumentMargin(0)
+        self.document().setDefaultFont(text_font())
+        option = self.document().defaultTextOption()
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.document().setDefaultTextOption(option)
+        self.anchorClicked.connect(lambda url: self.link_clicked.emit(url.toString()))
+
+    def set_html(self, html: str) -> None:
+        style = prose_style(current_theme(), code_font().family())
+        if (html, style) == (self._html, self._style):
+            return
+        self._html, self._style = html, style
+        self.document().setDefaultStyleSheet(style)
+        self.setHtml(html)
+        # The last paragraph's lower margin belongs to nobody.
+        cursor = QTextCursor(self.document())
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        form = QTextBlockFormat()
+        form.setBottomMargin(0)
+        cursor.mergeBlockFormat(form)
+        # A stop for the tab key only where the keyboard has something to do.
+        links = "<a " in html
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if links else Qt.FocusPolicy.ClickFocus)
+
+    def height_for(self, width: int) -> int:
+        self.document().setTextWidth(width)
+        return math.ceil(self.document().size().height())
+
+    def loadResource(self, _kind: int, _name: QUrl | str) -> object:
+        return None
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in _SCROLL_KEYS and not event.modifiers():
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        if not self.textCursor().hasSelection() and not self.anchorAt(event.pos()):
+            event.ignore()  # the turn's own menu has more to offer
+        else:
+            super().contextMenuEvent(event)
+
+
+class Code(QFrame):
+    """A code block: its language, a copy button, and lines that scroll sideways."""
+
+    _BAR = 30
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._block: Block | None = None
+        self._theme = ""
+        self.setProperty("kind", "code")
+        box = QVBoxLayout(self)
+        box.setContentsMargins(1, 0, 1, 1)
+        box.setSpacing(0)
+        bar = QHBoxLayout()
+        bar.setContentsMargins(12, 2, 4, 0)
+        self._language = small()
+        bar.addWidget(self._language, 1)
+        self._copy = IconButton("copy", self.tr("Copy code"), size=16)
+        self._copy.clicked.connect(self._on_copy)
+        bar.addWidget(self._copy)
+        box.addLayout(bar)
+        self._text = _CodeText()
+        box.addWidget(self._text)
+
+    def set_block(self, block: Block) -> None:
+        theme = current_theme()
+        if block == self._block and theme.name == self._theme:
+            return
+        self._block, self._theme = block, theme.name
+        self._language.setText(block.language or self.tr("code"))
+        self._text.setAccessibleName(self._language.text())
+        lines = highlighted(block.text, block.language, theme)
+        self._text.setHtml(f'<pre style="margin: 0">{lines}</pre>')
+
+    def height_for(self, width: int) -> int:
+        lines = self._text.document()
+        needed = math.ceil(lines.size().height())
+        wide = lines.idealWidth() > width - 4
+        bar = self._text.horizontalScrollBar().sizeHint().height() if wide else 0
+        self._text.setFixedHeight(needed + bar)
+        return self._BAR + needed + bar + 2
+
+    def _on_copy(self) -> None:
+        if self._block:
+            QGuiApplication.clipboard().setText(self._block.text)
+            _confirm_copy(self._copy, self.tr("Copied"), self.tr("Copy code"))
+
+
+class _CodeText(QTextEdit):
+    def __init__(self) -> None:
+        super().__init__()
+        self.setReadOnly(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setStyleSheet("background: transparent; border: none; padding: 0;")
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.document().setDocumentMargin(12)
+        self.document().setDefaultFont(code_font())
+        self.setFont(code_font())
+
+    def loadResource(self, _kind: int, _name: QUrl | str) -> object:
+        return None
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        sideways = event.angleDelta().x() or event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        if sideways:
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class TurnView(QWidget):
+    """One turn.  `arrange` gives it a width and tells how high it then is.
+
+    Signals: again_asked, edit_asked, step_asked(±1: an older or newer sibling),
+        link_clicked(address), models_asked, focused (by the keyboard: bring it into sight).
+    """
+
+    again_asked = Signal()
+    edit_asked = Signal()
+    step_asked = Signal(int)
+    link_clicked = Signal(str)
+    models_asked = Signal()
+    focused = Signal()
+
+    def __init__(self, turn: Turn) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._turn = turn
+        self._blocks: list[Prose | Code] = []
+        self._shown: tuple[object, ...] = ()
+        self._is_last = False
+        self._hovered = False
+        self._marked = QTimer(self, singleShot=True, interval=_MARKED_MS)
+        self._marked.timeout.connect(self.update)
+
+        mine = turn.role == "user"
+        self._who = label(
+            self.tr("You") if mine else self.tr("Plum"),
+            tone="muted" if mine else "accent", pixels=13, bold=True,
+        )  # fmt: skip
+        self._who.setParent(self)
+        self._wait = small(self.tr("Reading…"))
+        self._wait.setParent(self)
+        self._note = QWidget(self)
+        self._note_words = small(wrap=True)
+        self._note_button = button("", "plain", self._on_remedy)
+        row = QHBoxLayout(self._note)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._note_words, 1)
+        row.addWidget(self._note_button, 0, Qt.AlignmentFlag.AlignTop)
+
+        self._actions = QWidget(self)
+        bar = QHBoxLayout(self._actions)
+        bar.setContentsMargins(0, 0, 0, 0)
+        bar.setSpacing(2)
+        self._copy = IconButton("copy", self.tr("Copy"), size=16)
+        self._copy.clicked.connect(self._on_copy)
+        bar.addWidget(self._copy)
+        if mine:
+            self._change = IconButton("edit", self.tr("Edit into a new branch"), size=16)
+            self._change.clicked.connect(self.edit_asked)
+        else:
+            self._change = IconButton("again", self.tr("Answer again"), size=16)
+            self._change.clicked.connect(self.again_asked)
+        bar.addWidget(self._change)
+        bar.addStretch(1)
+        self._walker = QWidget()
+        walk = QHBoxLayout(self._walker)
+        walk.setContentsMargins(0, 0, 0, 0)
+        walk.setSpacing(2)
+        self._older = IconButton("previous", self.tr("Older version"), size=16, shortcut="Ctrl+[")
+        self._newer = IconButton("next", self.tr("Newer version"), size=16, shortcut="Ctrl+]")
+        self._older.clicked.connect(lambda: self.step_asked.emit(-1))
+        self._newer.clicked.connect(lambda: self.step_asked.emit(1))
+        self._place = small()
+        for part in (self._older, self._place, self._newer):
+            walk.addWidget(part)
+        bar.addWidget(self._walker)
+        for part in (self._copy, self._change, self._older, self._newer):
+            part.installEventFilter(self)
+        self.set_turn(turn)
+
+    @property
+    def turn(self) -> Turn:
+        return self._turn
+
+    def set_turn(self, turn: Turn) -> None:
+        self._turn = turn
+        who = self._who.text()
+        self.setAccessibleName(f"{who}: {turn.text}")
+        text = turn.text if turn.role == "user" else turn.text.strip()
+        shown = (text, current_theme().name)
+        if shown != self._shown:
+            self._shown = shown
+            self._set_blocks(plain_blocks_of(text) if turn.role == "user" else blocks_of(text))
+        self._wait.setVisible(turn.state == "waiting")
+        self._set_note()
+        place, count = turn.place
+        self._walker.setVisible(count > 1)
+        self._place.setText(self.tr("{place}/{count}").format(place=place, count=count))
+        self._place.setAccessibleName(
+            self.tr("Version {place} of {count}").format(place=place, count=count)
+        )
+        self._older.setEnabled(place > 1)
+        self._newer.setEnabled(place < count)
+        self._show_actions()
+
+    def _set_blocks(self, blocks: Sequence[Block]) -> None:
+        for at, block in enumerate(blocks):
+            kind = Prose if block.kind == "prose" else Code
+            if at < len(self._blocks) and not isinstance(self._blocks[at], kind):
+                self._drop_blocks(at)
+            if at == len(self._blocks):
+                self._blocks.append(self._new_block(block))
+            self._fill(self._blocks[at], block)
+        self._drop_blocks(len(blocks))
+
+    def _new_block(self, block: Block) -> Prose | Code:
+        made: Prose | Code
+        if block.kind == "prose":
+            made = Prose()
+            made.link_clicked.connect(self.link_clicked)
+            made.setAccessibleName(self._who.text())
+        else:
+            made = Code()
+        made.setParent(self)
+        made.show()
+        return made
+
+    @staticmethod
+    def _fill(widget: Prose | Code, block: Block) -> None:
+        if isinstance(widget, Prose):
+            widget.set_html(block.text)
+        else:
+            widget.set_block(block)
+
+    def _drop_blocks(self, keep: int) -> None:
+        for gone in self._blocks[keep:]:
+            gone.hide()
+            gone.deleteLater()
+        del self._blocks[keep:]
+
+    def _set_note(self) -> None:
+        turn = self._turn
+        words = {
+            "cut": self.tr("Cut off at the longest reply that the settings allow."),
+            "stopped": self.tr("Stopped."),
+            "failed": turn.error or self.tr("This reply was interrupted."),
+        }.get(turn.state, "")
+        self._note_words.setText(words)
+        self._note.setVisible(bool(words))
+        failed = turn.state == "failed"
+        remedy = self.tr("Choose a model") if turn.needs_model else self.tr("Try again")
+        self._note_button.setText(remedy)
+        self._note_button.setAccessibleName(remedy)
+        self._note_button.setVisible(failed)
+        set_property(self._note_words, "tone", "danger" if failed else "muted")
+
+    def _on_remedy(self) -> None:
+        (self.models_asked if self._turn.needs_model else self.again_asked).emit()
+
+    def set_last(self, last: bool) -> None:
+        """The last turn keeps its actions in sight."""
+        self._is_last = last
+        self._show_actions()
+
+    def mark(self) -> None:
+        """Draw the eye here for a moment: a search led to it."""
+        self._marked.start()
+        self.update()
+
+    def has_selection(self) -> bool:
+        texts = [each if isinstance(each, Prose) else each._text for each in self._blocks]
+        return any(text.textCursor().hasSelection() for text in texts)
+
+    def arrange(self, width: int) -> int:
+        """Lay everything out for `width` and return the height that needs."""
+        left, text = column_in(width)
+        line = QFontMetrics(text_font()).height() * 3 // 2
+        y = _ABOVE
+        self._who.setGeometry(left - GUTTER, y - 3, GUTTER - 8, line)
+        for at, block in enumerate(self._blocks):
+            y += _BETWEEN if at else 0
+            high = block.height_for(text)
+            block.setGeometry(left, y, text, high)
+            y += high
+        if self._turn.state == "waiting" or (not self._blocks and self._note.isHidden()):
+            self._wait.setGeometry(left, y, text, line)
+            y += line
+        if not self._note.isHidden():
+            y += 4 if self._blocks else 0
+            high = max(
+                self._note.sizeHint().height() if not self._note_button.isHidden() else 0,
+                self._words_height(text),
+            )
+            self._note.setGeometry(left, y, text, high)
+            y += high
+        self._actions.setGeometry(left - 5, y + 2, text + 10, _ACTIONS - 4)
+        return y + _ACTIONS
+
+    def _words_height(self, width: int) -> int:
+        if not self._note_button.isHidden():
+            width -= self._note_button.sizeHint().width() + 8
+        metrics = self._note_words.fontMetrics()
+        wrap = Qt.TextFlag.TextWordWrap
+        rect = metrics.boundingRect(QRect(0, 0, width, 10_000), wrap, self._note_words.text())
+        return rect.height() + 6
+
+    def _show_actions(self) -> None:
+        settled = self._turn.state not in ("waiting", "writing") and bool(self._turn.id)
+        focus = QApplication.focusWidget()
+        focused = focus is not None and (focus is self or self.isAncestorOf(focus))
+        wanted = self._is_last or self._hovered or focused
+        walking = self._turn.place[1] > 1
+        self._actions.setVisible(settled and (wanted or walking))
+        for each in (self._copy, self._change):
+            each.setVisible(wanted)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        self._hovered = True
+        self._show_actions()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._hovered = False
+        self._show_actions()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self._show_actions()
+        self.focused.emit()
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._show_actions()
+        self.update()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
+            self._show_actions()
+        return super().eventFilter(watched, event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self._on_copy()
+        else:
+            event.ignore()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self._shown:
+            self.set_turn(self._turn)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._marked.isActive():
+            painter = QPainter(self)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(current_theme().mark))
+            left, text = column_in(self.width())
+            area = QRect(left - GUTTER - 8, 4, text + GUTTER + 16, self.height() - 8)
+            painter.drawRoundedRect(area, 8, 8)
+        if self.hasFocus():
+            painter = QPainter(self)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QColor(current_theme().accent))
+            left, text = column_in(self.width())
+            area = QRect(left - GUTTER - 8, 4, text + GUTTER + 16, self.height() - 8)
+            painter.drawRoundedRect(area, 8, 8)
+        super().paintEvent(event)
+
+    def sizeHint(self) -> QSize:
+        return QSize(self.width(), self.height())
+
+    def _on_copy(self) -> None:
+        QGuiApplication.clipboard().setText(self._turn.text)
+        _confirm_copy(self._copy, self.tr("Copied"), self.tr("Copy"))
+
+
+def _confirm_copy(made: IconButton, done: str, before: str) -> None:
+    made.set_icon("check")
+    made.set_text(done)
+
+    def back() -> None:
+        made.set_icon("copy")
+        made.set_text(before)
+
+    QTimer.singleShot(1200, made, back)
+

@@ -1,0 +1,104 @@
+"""Numbers, times and sizes as people say them.  No widgets."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from PySide6.QtCore import QCoreApplication, QDateTime, QLocale
+
+SECTIONS = ("pinned", "today", "yesterday", "earlier")
+
+
+def _tr(text: str, count: int = -1) -> str:
+    return QCoreApplication.translate("words", text, None, count)
+
+
+def chats(count: int) -> str:
+    return _tr("1 chat") if count == 1 else _tr("%n chats", count)
+
+
+def about(seconds: float) -> str:
+    """A forecast: no more exact than it can be."""
+    minutes = round(seconds / 60)
+    if seconds < 45:
+        return _tr("less than a minute")
+    if minutes <= 1:
+        return _tr("about a minute")
+    if minutes < 90:
+        return _tr("about %n minutes", minutes)
+    hours = round(minutes / 60)
+    return _tr("about %n hours", hours)
+
+
+def left(seconds: float | None) -> str:
+    """Time that remains, short; empty when nobody knows."""
+    if seconds is None:
+        return ""
+    minutes = round(seconds / 60)
+    if seconds < 45:
+        return _tr("less than a minute left")
+    if minutes < 90:
+        return _tr("%n min left", max(1, minutes))
+    return _tr("%n h left", round(minutes / 60))
+
+
+def took(seconds: float) -> str:
+    """A time that was measured: 41 s, 8 min 41 s, 1 h 02 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return _tr("%n s", whole)
+    if whole < 3600:
+        return _tr("{minutes} min {seconds:02d} s").format(minutes=whole // 60, seconds=whole % 60)
+    return _tr("{hours} h {minutes:02d} min").format(
+        hours=whole // 3600, minutes=whole % 3600 // 60
+    )
+
+
+def percent(fraction: float) -> str:
+    """Whole percents, rounded down: 100% means done."""
+    return f"{int(max(0.0, min(1.0, fraction)) * 100)}%"
+
+
+def section_of(updated: float, pinned: bool, now: datetime) -> str:
+    """Which of SECTIONS a chat belongs to."""
+    if pinned:
+        return "pinned"
+    day = datetime.fromtimestamp(updated).astimezone().date()
+    if day >= now.date():
+        return "today"
+    return "yesterday" if day == now.date() - timedelta(days=1) else "earlier"
+
+
+def section_title(section: str) -> str:
+    return {
+        "pinned": _tr("Pinned"), "today": _tr("Today"), "yesterday": _tr("Yesterday"),
+        "earlier": _tr("Earlier"),
+    }[section]
+
+
+def moment(when: float, now: datetime | None = None) -> str:
+    """A date as one reads it in a list: today's by the clock, others by the day."""
+    stamp = QDateTime.fromSecsSinceEpoch(int(when))
+    locale = QLocale()
+    clock = locale.toString(stamp.time(), QLocale.FormatType.ShortFormat)
+    section = section_of(when, False, now or datetime.now().astimezone())
+    if section == "today":
+        return _tr("Today, {clock}").format(clock=clock)
+    if section == "yesterday":
+        return _tr("Yesterday, {clock}").format(clock=clock)
+    return locale.toString(stamp.date(), QLocale.FormatType.ShortFormat)
+
+
+def number(value: int) -> str:
+    return QLocale().toString(value)
+
+
+def model_name(file_name: str) -> str:
+    """A model's name without what its file says about quantization."""
+    return re.sub(r"[.-](I?Q\d\w*|BF16|F16|F32)$", "", file_name.removesuffix(".gguf"), flags=re.I)
+
+
+def shortened(text: str, longest: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"

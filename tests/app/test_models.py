@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from plum_desktop.app.models import ModelService
+from plum_desktop.app.preferences import Preferences
+from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.paths import DataFolder
+
+
+@pytest.fixture
+def models(data_folder: DataFolder) -> ModelService:
+    return ModelService(data_folder, Preferences(data_folder.settings))
+
+
+def test_the_starter_is_there_in_use_and_can_learn(models: ModelService, starter: Path) -> None:
+    (only,) = models.list()
+    assert only.starter
+    assert only.in_use
+    assert only.can_learn
+    assert only.why_not is None
+    assert only.architecture == "llama"
+    assert only.quantization == "Q4_1"
+    assert only.context == 8192
+    assert only.size == starter.stat().st_size
+    assert models.current() == only
+
+
+def test_add_use_and_remove(models: ModelService, starter: Path, tmp_path: Path) -> None:
+    source = tmp_path / "mine.gguf"
+    os.symlink(starter, source)
+    assert models.add(source).name == "mine.gguf"
+    assert models.use("mine").in_use
+    assert models.file().name == "mine.gguf"
+    with pytest.raises(PlumError, match="in use; choose another"):
+        models.remove("mine.gguf")
+    models.use(starter.name)
+    models.remove("mine.gguf")
+    assert [model.name for model in models.list()] == [starter.name]
+    assert starter.exists()
+
+
+def test_a_damaged_file_is_listed_with_its_reason(
+    models: ModelService, data_folder: DataFolder, starter: Path
+) -> None:
+    (data_folder.models / "cut.gguf").write_bytes(starter.read_bytes()[:5000])
+    cut = next(model for model in models.list() if model.name == "cut.gguf")
+    assert not cut.can_learn
+    assert cut.why_not
+    assert "cut.gguf" in cut.why_not
+    with pytest.raises(DamagedFile):
+        models.use("cut.gguf")
+    assert models.file().starter
+
+
+def test_what_is_no_model_is_refused(models: ModelService, tmp_path: Path) -> None:
+    (tmp_path / "note.gguf").write_text("hello")
+    with pytest.raises(PlumError, match="GGUF"):
+        models.add(tmp_path / "note.gguf")
+    with pytest.raises(PlumError):
+        models.add(tmp_path / "missing.gguf")
+    with pytest.raises(PlumError, match="no model called"):
+        models.use("nothing")
+
+
+def test_a_chosen_model_that_has_gone_is_no_crash(
+    models: ModelService, data_folder: DataFolder, starter: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "mine.gguf"
+    os.symlink(starter, source)
+    models.add(source)
+    models.use("mine")
+    (data_folder.models / "mine.gguf").unlink()
+    assert models.current() is None
+    with pytest.raises(PlumError, match="no model called"):
+        models.file()

@@ -1,0 +1,115 @@
+"""Search finds what is there, and nothing that a person types can break it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plum_desktop.store import Store
+
+
+def add(store: Store, *texts: str) -> list[str]:
+    chat = store.chats.create("A title")
+    return [store.chats.add_message(chat.id, "user", text).id for text in texts]
+
+
+def found(store: Store, text: str) -> list[str]:
+    return [hit.message_id for hit in store.search(text)]
+
+
+def test_a_hit_says_where_it_is_and_marks_the_match(store: Store) -> None:
+    (message,) = add(store, "My dog Waldo barks at the moon.")
+    (hit,) = store.search("waldo")
+    assert hit.message_id == message
+    assert (hit.title, hit.role) == ("A title", "user")
+    assert hit.snippet == "My dog \ue000Waldo\ue001 barks at the moon."
+    assert hit.created == store.chats.message(message).created
+    assert hit.chat_id == store.chats.message(message).chat_id
+
+
+def test_a_long_message_is_cut_to_the_match(store: Store) -> None:
+    add(store, "word " * 500 + "needle " + "word " * 500)
+    (hit,) = store.search("needle")
+    assert "\ue000needle\ue001" in hit.snippet
+    assert len(hit.snippet) < 200
+
+
+def test_every_word_must_be_there_and_the_last_may_be_begun(store: Store) -> None:
+    both, _ = add(store, "apples and bananas", "apples only")
+    assert found(store, "bananas apples") == [both]
+    assert found(store, "apples banan") == [both]
+    assert found(store, "banan apples") == []
+    assert len(found(store, "appl")) == 2
+
+
+def test_the_best_match_is_first(store: Store) -> None:
+    _, best, _ = add(
+        store, "tea " + "and something else " * 20, "tea tea tea", "tea " + "or other things " * 20
+    )
+    assert found(store, "tea")[0] == best
+    assert len(store.search("tea", limit=2)) == 2
+
+
+def test_accents_and_case_do_not_matter(store: Store) -> None:
+    (message,) = add(store, "Ein Café in Zürich")
+    assert found(store, "CAFE zurich") == [message]
+
+
+def test_search_follows_a_reply_as_it_grows_and_a_chat_as_it_goes(store: Store) -> None:
+    (message,) = add(store, "")
+    store.chats.grow_message(message, "first thought")
+    assert found(store, "thought") == [message]
+    store.chats.finish_message(message, "second idea", "stop")
+    assert found(store, "thought") == []
+    assert found(store, "idea") == [message]
+    store.chats.delete(store.chats.message(message).chat_id)
+    assert found(store, "idea") == []
+
+
+def test_the_index_survives_compacting(store: Store) -> None:
+    first, second = add(store, "alpha"), add(store, "beta")
+    store.chats.delete(store.chats.message(first[0]).chat_id)
+    store.compact()
+    assert found(store, "beta") == second
+    third = add(store, "beta gamma")
+    assert found(store, "gamma") == third
+
+
+@pytest.mark.parametrize(("query", "hits"), [("喜欢", 1), ("猫 kim", 1), ("狗", 0), ("ねこ", 1)])
+def test_words_without_spaces_between_them_are_found(store: Store, query: str, hits: int) -> None:
+    add(store, "我喜欢猫, says Kim", "ねこがすき")
+    assert len(store.search(query)) == hits
+
+
+def test_a_match_in_unspaced_text_is_marked_and_cut_out(store: Store) -> None:
+    add(store, "字" * 100 + "我喜欢猫" + "字" * 100)
+    (hit,) = store.search("喜欢")
+    assert hit.snippet == "…" + "字" * 39 + "我\ue000喜欢\ue001猫" + "字" * 39 + "…"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", " ", '"', "''", "*", "AND", "a AND", "NOT x", "NEAR(", "text:a", "a*b", "(", "^a", "- a",
+     "a\0b", '"a', "\ud800", "a" * 5000, "x " * 2000, "c++", "%", "_", "\ue000", "'; DROP TABLE"],
+)
+def test_no_query_is_an_error(store: Store, query: str) -> None:
+    add(store, "a and text x b near not c++ drop table")
+    store.search(query)
+
+
+def test_operators_are_words(store: Store) -> None:
+    (message,) = add(store, "this and that or NOT those")
+    assert found(store, "NOT") == [message]
+    assert found(store, "that OR") == [message]
+    assert found(store, "that AND absent") == []
+
+
+@settings(max_examples=150, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=st.text(), text=st.text(), word=st.from_regex("[a-zA-Z0-9]{1,12}", fullmatch=True))
+def test_any_query_over_any_text_answers(store: Store, query: str, text: str, word: str) -> None:
+    (message,) = add(store, f"{text} {word} {text}")
+    store.search(query)
+    assert found(store, word) == [message]
+    store.chats.delete(store.chats.message(message).chat_id)

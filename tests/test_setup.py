@@ -1,0 +1,100 @@
+"""The set-up script says in one sentence what a machine lacks, and the command that installs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "setup.py"
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("plum_setup", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.QT_STAMP = tmp_path / "qt"
+    return module
+
+
+def only(*tools: str):
+    return lambda name: f"/usr/bin/{name}" if name in tools else None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's package managers")
+@pytest.mark.parametrize(
+    ("tool", "command"),
+    [("apt-get", "sudo apt-get install build-essential"), ("dnf", "sudo dnf install gcc")],
+)
+def test_no_compiler(setup, monkeypatch: pytest.MonkeyPatch, tool: str, command: str) -> None:
+    monkeypatch.setattr(setup.shutil, "which", only(tool))
+    with pytest.raises(setup.Missing, match=command):
+        setup.require_compiler()
+    monkeypatch.setattr(setup.shutil, "which", only(tool, "clang++"))
+    setup.require_compiler()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's package managers")
+def test_no_qt_libraries(setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "ImportError: libEGL.so.1: cannot open shared object file: No such file or directory"
+    failed = SimpleNamespace(returncode=1, stderr=f"Traceback\n{said}\n")
+    monkeypatch.setattr(setup.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(setup.shutil, "which", only("apt-get"))
+    with pytest.raises(setup.Missing, match=r"lacks libEGL.so.1 .* apt-get install .*libegl1"):
+        setup.check_qt()
+    assert not setup.QT_STAMP.exists()
+
+
+def test_qt_here_starts_and_is_not_asked_again(setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "PYTHON", Path(sys.executable))
+    setup.check_qt()
+    monkeypatch.setattr(setup.subprocess, "run", None)
+    setup.check_qt()
+
+
+def test_an_old_python_hands_over_or_is_named(setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup.sys, "version_info", (3, 9, 1))
+    monkeypatch.setattr(setup.shutil, "which", only())
+    with pytest.raises(setup.Missing, match="needs Python 3.11 to 3.14 and this is 3.9"):
+        setup.use_fitting_python()
+    called: list[list[str]] = []
+    monkeypatch.setattr(setup.shutil, "which", only("python3.12"))
+    monkeypatch.setattr(setup.subprocess, "call", lambda command: called.append(command) or 0)
+    with pytest.raises(SystemExit) as stop:
+        setup.use_fitting_python()
+    assert stop.value.code == 0
+    assert called[0][0] == "/usr/bin/python3.12"
+
+
+def test_a_failing_step_names_its_log(setup, tmp_path: Path, capsys) -> None:
+    setup.LOG = tmp_path / "log"
+    failing = [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"]
+    with pytest.raises(setup.Missing, match="whole output is in"):
+        setup.step("a part", failing)
+    assert "the reason" in capsys.readouterr().err
+    assert setup.step("a part", failing, may_fail=True) is False
+    assert setup.step("a part", [sys.executable, "-c", ""]) is True
+
+
+def test_changed_pins_ask_for_another_setup(setup, tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "constraints.txt", "scripts/setup.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    setup.ROOT = tmp_path
+    before = setup.fingerprint()
+    assert setup.fingerprint() == before
+    (tmp_path / "constraints.txt").write_text("torch==3")
+    assert setup.fingerprint() != before
+
+
+def test_an_old_python_can_read_the_script() -> None:
+    # `make` may start it with any Python 3.7 or later, only to be told which one is needed.
+    import ast
+
+    ast.parse(SCRIPT.read_text(), feature_version=(3, 7))

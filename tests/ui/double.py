@@ -1,0 +1,275 @@
+"""The product with a scripted engine and scripted learning; everything else is the real thing.
+
+Signatures follow `plum_desktop.app`; the records are the real ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from plum_desktop.app.chat import ChatService
+from plum_desktop.app.job import Outcome, Progress
+from plum_desktop.app.learn import LearnPlan, PlannedChat
+from plum_desktop.app.product import Plum
+from plum_desktop.app.result_card import CardRow, ResultCard
+from plum_desktop.app.serving import Serving
+from plum_desktop.base.errors import Cancelled, PlumError
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.types import Adapter, Fact, Run, WireMessage
+from plum_desktop.engine.client import Cancellation, ChatResult
+
+REPORT = {
+    "new_before": {"yes": 2, "yes_asked": 48, "no": 40, "no_asked": 48},
+    "new_after": {"yes": 41, "yes_asked": 48, "no": 45, "no_asked": 48},
+    "old_before": {"yes": 205, "yes_asked": 214, "no": 0, "no_asked": 0},
+    "old_after": {"yes": 203, "yes_asked": 214, "no": 0, "no_asked": 0},
+    "drift": {"canaries": 0.992}, "reasons": [], "seconds": 521.0,
+}  # fmt: skip
+
+
+class ScriptedEngine:
+    """Says what it is told to, word by word.  `hold` makes it wait before the next word."""
+
+    def __init__(self) -> None:
+        self.replies: list[str | Exception] = []
+        self.default = "You mentioned that you travel with one bag, so pack light."
+        self.go = threading.Event()
+        self.go.set()
+        self.words_before_hold = 0  # how many words come although `go` is not set
+        self.asked: list[list[WireMessage]] = []
+
+    def chat(
+        self,
+        messages: Sequence[WireMessage],
+        *,
+        on_text: Callable[[str], None] | None = None,
+        cancellation: Cancellation | None = None,
+        **_settings: object,
+    ) -> ChatResult:
+        self.asked.append(list(messages))
+        reply = self.replies.pop(0) if self.replies else self.default
+        if isinstance(reply, Exception):
+            raise reply
+        pieces = reply.split(" ")
+        for at, piece in enumerate(pieces):
+            while at >= self.words_before_hold and not self.go.wait(0.01):
+                if cancellation and cancellation.cancelled:
+                    raise Cancelled
+            if cancellation and cancellation.cancelled:
+                raise Cancelled
+            if on_text:
+                on_text(piece if at == 0 else f" {piece}")
+        return ChatResult(reply, "stop", 10, len(pieces), 10, 0.1, 0.2, 0)
+
+
+class ScriptedServing(Serving):
+    """No child process: every model is the scripted engine."""
+
+    def script(self, engine: ScriptedEngine) -> None:
+        self._scripted = engine
+        self.memories: list[str | None] = []
+
+    @contextlib.contextmanager
+    def borrow(
+        self, memory=None, model=None, cancellation=None
+    ) -> Iterator[ScriptedEngine]:  # type: ignore[override]
+        self.memories.append(memory)
+        yield self._scripted
+
+
+class ScriptedJob:
+    """A learning job whose progress the test sends."""
+
+    def __init__(self, run_id: str, on_progress, on_end) -> None:
+        self.run_id = run_id
+        self.paused = False
+        self.stopped = self.left = False
+        self._on_progress, self._on_end = on_progress, on_end
+
+    def tell(self, fraction: float, stage: str = "train", left: float | None = 360.0) -> None:
+        progress = Progress(
+            self.run_id, stage, fraction, left, f"Learning ({stage})", 1.2,  # type: ignore[arg-type]
+            "paused" if self.paused else "running",
+        )  # fmt: skip
+        _on_another_thread(lambda: self._on_progress(progress))
+
+    def end(self, outcome: Outcome) -> None:
+        _on_another_thread(lambda: self._on_end(outcome))
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def stop(self) -> None:
+        self.stopped = True
+        run = Run(self.run_id, time.time(), "stopped", "train", "s", "default", ())
+        self.end(Outcome(run, None, None, "stopped", "Learning was stopped; nothing has changed."))
+
+    def leave(self) -> None:
+        self.left = True
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        return None
+
+
+def _on_another_thread(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+class ScriptedLearning:
+    """LearnService without learning."""
+
+    def __init__(self, plum: Plum) -> None:
+        self._plum = plum
+        self._ids = itertools.count(1)
+        self.refusal: str | None = None
+        self.to_resume: Run | None = None
+        self.discarded: list[str] = []
+        self.job: ScriptedJob | None = None
+        self.started: LearnPlan | None = None
+        self.undone = 0
+        self.start_error: str | None = None
+
+    def plan(self, chat_ids=None, limit=None, recipe=None, backend=None) -> LearnPlan:
+        chats = [chat for chat in self._plum.store.chats.list() if chat.leaf]
+        wanted = [
+            chat for chat in reversed(chats)
+            if (chat.id in chat_ids if chat_ids is not None else chat.learn)
+        ]  # fmt: skip
+        left_out = [(chat, "you excluded it") for chat in chats if not chat.learn]
+        planned = [PlannedChat(chat.id, chat.title, 200, True) for chat in wanted]
+        refusal = self.refusal
+        if not planned:
+            refusal = refusal or "There is nothing new to learn; chat a little first."
+        return LearnPlan(
+            planned, left_out, 45.0 * len(planned), 140_000_000, "starter", "default", "torch",
+            refusal,
+        )  # fmt: skip
+
+    def start(self, plan: LearnPlan, on_progress, on_end) -> ScriptedJob:
+        if self.start_error:
+            raise PlumError(self.start_error)
+        self.started = plan
+        self.job = ScriptedJob(f"run{next(self._ids)}", on_progress, on_end)
+        return self.job
+
+    def resume(self, run_id: str, on_progress, on_end) -> ScriptedJob:
+        self.job = ScriptedJob(run_id, on_progress, on_end)
+        return self.job
+
+    def interrupted(self) -> Run | None:
+        return self.to_resume
+
+    def discard(self, run_id: str) -> None:
+        self.discarded.append(run_id)
+
+    def undo(self) -> Adapter | None:
+        self.undone += 1
+        return self._plum.adapters.rollback()
+
+
+class DoublePlum(Plum):
+    """`Plum` on a real store, with `engine` and `learning` in the hands of the test."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        super().__init__(folder)
+        self.engine = ScriptedEngine()
+        serving = ScriptedServing(folder, self.store, self.models, self._preferences)
+        serving.script(self.engine)
+        self.serving = serving
+        self.chats = ChatService(self.store, serving, self._preferences)
+        self.learning = ScriptedLearning(self)  # type: ignore[assignment]
+
+    # What tests put into the store
+
+    def add_chat(self, title: str, *turns: str, created: float | None = None, **fields) -> str:
+        """A chat whose turns are the user's and Plum's in their order."""
+        chat = self.store.chats.create(title, created=created)
+        for at, text in enumerate(turns):
+            role = "assistant" if at % 2 else "user"
+            reason = "stop" if at % 2 else None
+            self.store.chats.add_message(
+                chat.id, role, text, created=created, finish_reason=reason
+            )
+        if fields:
+            self.store.chats.update(chat.id, **fields)
+        return chat.id
+
+    def add_lesson(
+        self, chats: Sequence[str], *, refused: bool = False, active: bool = True,
+        created: float | None = None,
+    ) -> Adapter:  # fmt: skip
+        """A finished run and its adapter, with files that can be exported."""
+        model = self.models.file()
+        created = created or time.time()
+        at = next(_ids)
+        report = dict(REPORT)
+        if refused:
+            report["reasons"] = ["it forgot too much of what it knew (0.81 where 0.90 is asked)"]
+        run = Run(
+            f"lesson{at}", created, "refused" if refused else "done", "switch", model.sha256,
+            "default", tuple(chats), finished=created + 521, report=report,
+        )  # fmt: skip
+        self.store.runs.create(run)
+        self.store.runs.update(run.id, state=run.state, finished=run.finished, report=report)
+        adapter = Adapter(
+            run.id, run.id, None, model.sha256, created + 521, "refused" if refused else "ready",
+            False, tuple(chats), report,
+        )  # fmt: skip
+        self.store.adapters.add(adapter)
+        folder = self.folder.adapter(adapter.id)
+        folder.mkdir(parents=True)
+        for name in _ADAPTER_FILES:
+            (folder / name).write_bytes(b"x" * 100)
+        if active and not refused:
+            self.store.adapters.activate(adapter.id, model.sha256)
+        return self.store.adapters.get(adapter.id)
+
+    def add_facts(self, chat_id: str, *statements: str, state: str = "learned") -> list[Fact]:
+        facts = [
+            Fact(f"fact{next(_ids)}", True, "asked", text, text, "rule", state, chat_id,  # type: ignore[arg-type]
+                 last_recall=0.9 if state == "learned" else None)
+            for text in statements
+        ]  # fmt: skip
+        self.store.facts.add(facts)
+        return facts
+
+
+_ids = itertools.count(1)
+_ADAPTER_FILES = (
+    "adapter.gguf", "merged.gguf", "adapter_config.json", "adapter_model.safetensors",
+)  # fmt: skip
+
+
+def done(adapter: Adapter, chats: int) -> Outcome:
+    """What a job that went well ends with."""
+    card = ResultCard(
+        f"Learned {chats} chats", 521.0,
+        [
+            CardRow("Remembers", "41 of 48 questions it was never shown", "2"),
+            CardRow("Still remembers", "203 of 214 from earlier chats", "205"),
+            CardRow("Says no rightly", "45 of 48", "40"),
+            CardRow("Otherwise unchanged", "99% of general answers the same"),
+        ], None,
+    )  # fmt: skip
+    run = Run(adapter.id, time.time(), "done", "switch", adapter.model_sha256, "default", ("a",))
+    return Outcome(run, adapter, card, "done", f"Learned {chats} chats; Plum remembers now.")
+
+
+def refused(chats: int) -> Outcome:
+    """What a job ends with that the gate did not let through."""
+    reason = "Not switched on: it knows too little of the new chats (11 of 48 where 24 are asked)."
+    card = ResultCard(
+        f"{chats} chats not switched on", 521.0,
+        [CardRow("Remembers", "11 of 48 questions it was never shown", "2")], reason,
+    )  # fmt: skip
+    run = Run("refused", time.time(), "refused", "gate", "s", "default", ("a",))
+    return Outcome(run, None, card, "refused", reason)
