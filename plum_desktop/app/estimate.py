@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.files import read_json, write_json
@@ -34,7 +34,8 @@ class StageSeconds:
         """Seconds of the stages behind `stage`."""
         order = ("select", "augment", "tokenize", "train", "gate", "merge", "switch")
         later = order[order.index(stage) + 1 :]
-        return sum(getattr(self, name) for name in later if hasattr(self, name))
+        seconds: dict[str, float] = asdict(self)
+        return sum(seconds.get(name, 0.0) for name in later)
 
 
 class Estimates:

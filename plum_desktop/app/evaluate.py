@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +16,13 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from plum_desktop.base.errors import PlumError
+from plum_desktop.learning.verdict import Verdict, verdict
 
 Kind = Literal["yes", "no", "open"]
-Verdict = Literal["yes", "no", "unclear"]
 Ask = Callable[[str, int], str]  # a question and the most tokens of its answer
 
 KINDS: tuple[Kind, ...] = ("yes", "no", "open")
 CLOSED_TOKENS, OPEN_TOKENS = 48, 200
-_WORDS_READ = 12
-_YES = frozenset({"yes", "yeah", "yep"})
-_NO = frozenset({"no", "nope", "not", "haven't", "didn't", "don't"})
 # A conversation's questions of one kind come in this order.
 _SLICES: dict[Kind, tuple[str, ...]] = {
     "yes": ("main topic", "detail"),
@@ -132,16 +128,6 @@ def _sliced(questions: Iterable[Question]) -> list[Question]:
 def conversations(questions: Iterable[Question]) -> list[str]:
     """The conversations asked about, in the file's order."""
     return list(dict.fromkeys(question.conversation_id for question in questions))
-
-
-def verdict(answer: str) -> Verdict:
-    """What a closed answer says, by the first word of its first twelve that decides."""
-    for word in re.findall(r"[a-z']+", answer.lower())[:_WORDS_READ]:
-        if word in _YES:
-            return "yes"
-        if word in _NO:
-            return "no"
-    return "unclear"
 
 
 def mark(question: Question, answer: str) -> Mark:

@@ -1,4 +1,4 @@
-"""Learn from my chats: what would be learned, the job that learns it, and undoing it."""
+"""Learn from my chats: what would be learned, and the job that learns it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from plum_desktop.app.serving import Serving
 from plum_desktop.base.errors import Busy, PlumError
 from plum_desktop.base.files import FileLock, require_free
 from plum_desktop.base.paths import DataFolder
-from plum_desktop.base.types import Adapter, Chat, Run
+from plum_desktop.base.types import Chat, Run
 from plum_desktop.learning import recipe as recipes
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.job import JobFolder, JobSpec
@@ -54,7 +54,7 @@ class LearnPlan:
 
 
 class LearnService:
-    """Plans, starts, resumes and undoes learning runs.  One job at a time, in any process."""
+    """Plans, starts and resumes learning runs.  One job at a time, in any process."""
 
     def __init__(
         self,
@@ -191,31 +191,6 @@ class LearnService:
             raise Busy("Plum is learning right now; stop that first.")
         JobFolder(self._folder.job(run.id)).remove()
         self._store.runs.update(run.id, state="stopped", finished=time.time())
-
-    def undo(self) -> Adapter | None:
-        """Let the previous adapter, or the base, serve again; returns what serves now.
-
-        The undone adapter's chats are not learned again unless asked for.
-        """
-        file = self._models.file()
-        active = self._store.adapters.active(file.sha256)
-        if active is None:
-            raise PlumError("There is nothing to undo: no memory is active.")
-        with self._store.transaction():
-            parent = self._usable_parent(active)
-            self._store.adapters.update(active.id, state="undone")
-            self._store.adapters.activate(parent.id if parent else None, file.sha256)
-        self._serving.invalidate()
-        return parent
-
-    def _usable_parent(self, adapter: Adapter) -> Adapter | None:
-        parent_id = adapter.parent_id
-        while parent_id is not None:
-            parent = self._store.adapters.get(parent_id)
-            if parent.state == "ready" and self._folder.adapter(parent.id).is_dir():
-                return parent
-            parent_id = parent.parent_id
-        return None
 
     def _acquire(self) -> None:
         self._lock.acquire("Plum is already learning; wait for it to end, or stop it first.")

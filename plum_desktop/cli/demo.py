@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from plum_desktop.cli.session import Session, json_option, pass_session
+from plum_desktop.base.errors import PlumError
+from plum_desktop.cli.session import Session, duration, emit, json_option, pass_session
 
 
 @click.command()
@@ -12,7 +13,52 @@ from plum_desktop.cli.session import Session, json_option, pass_session
 @json_option
 @pass_session
 def demo(session: Session, seed: int | None, as_json: bool) -> None:
-    """Invent chats, ask about them, learn them, ask again, export."""
-    from plum_desktop.app.demo import run_demo
+    """Invent chats, ask about them, learn them, ask again, export.
 
-    run_demo(session.folder, seed, as_json)
+    Your own chats are not touched: it works in a folder of its own.
+    """
+    from plum_desktop.app.demo import FLOOR, run_demo
+    from plum_desktop.cli.learn import display
+
+    def say(text: str) -> None:
+        if not as_json:
+            click.echo(text)
+
+    with display(as_json) as show:
+        result = run_demo(session.folder, seed, say, show)
+    rows = [
+        {
+            "question": answer.question.text,
+            "right": answer.question.right,
+            "before": answer.before,
+            "after": answer.after,
+            "right_before": answer.right_before,
+            "right_after": answer.right_after,
+        }
+        for answer in result.answers
+    ]
+    if as_json:
+        emit({
+            "event": "result",
+            "seed": result.seed,
+            "before": round(result.before, 4),
+            "after": round(result.after, 4),
+            "floor": FLOOR,
+            "passed": result.passed,
+            "answers": rows,
+            "exports": [str(path) for path in result.exports],
+            "seconds": round(result.seconds, 1),
+        })  # fmt: skip
+    else:
+        yes = [answer for answer in result.answers if answer.question.right == "yes"]
+        no = [answer for answer in result.answers if answer.question.right == "no"]
+        click.echo(
+            f"\nRight answers: {result.before:.0%} before, {result.after:.0%} after "
+            f"(yes {sum(a.right_after for a in yes)} of {len(yes)}, "
+            f"no {sum(a.right_after for a in no)} of {len(no)}), in {duration(result.seconds)}."
+        )
+    if not result.passed:
+        raise PlumError(
+            f"The demo fell short: {result.after:.0%} right where {FLOOR:.0%} was to be reached; "
+            f"`plum-desktop demo --seed {result.seed}` repeats it."
+        )

@@ -55,7 +55,7 @@ def learn(
     if resume and (chat_ids or limit or dry_run or recipe or backend):
         raise click.UsageError("--resume takes the job as it was; leave out the rest.")
     learning = session.plum.learning
-    with _display(as_json) as show:
+    with display(as_json) as show:
         job: Job
         if resume:
             run = learning.interrupted()
@@ -148,7 +148,7 @@ def _print_card(card: ResultCard) -> None:
 
 
 @contextlib.contextmanager
-def _display(as_json: bool) -> Iterator[Callable[[Progress], None]]:
+def display(as_json: bool) -> Iterator[Callable[[Progress], None]]:
     """How progress is shown: JSON lines, a bar on a terminal, else a line now and then."""
     if as_json:
         yield lambda progress: emit({"event": "progress", **_fields(progress)})

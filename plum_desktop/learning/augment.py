@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def augment(
             positives += named
             for neighbour in negatives.near(conversation)[:_STOCK_NAMED]:
                 check()
-                subject = shared.get(neighbour.id, lambda n=neighbour: _subject(engine, n))  # type: ignore[misc]
+                subject = shared.get(neighbour.id, partial(_subject, engine, neighbour))
                 if subject:
                     negatives.add_topic(neighbour.id, subject)
         found += positives
@@ -109,7 +110,7 @@ def _named(
     for number, turn in enumerate(conversation.turns[:_TURNS_NAMED]):
         check()
         key = f"{conversation.id} {number}"
-        subject = notes.get(key, lambda t=turn: topics.subject_of(engine, t.text))  # type: ignore[misc]
+        subject = notes.get(key, partial(topics.subject_of, engine, turn.text))
         if not subject or subject.lower() in found or not topics.rests_on(subject, turn.text):
             continue
         found[subject.lower()] = Fact(
@@ -137,7 +138,8 @@ def _neighbours(
     found = []
     for fact in named:
         check()
-        subject = notes.get(f"near {fact.id}", lambda f=fact: topics.neighbour_of(engine, f.subject))  # type: ignore[misc]
+        asking = partial(topics.neighbour_of, engine, fact.subject)
+        subject = notes.get(f"near {fact.id}", asking)
         if subject and not negatives.may_be_true(subject):
             found.append(negatives.fact(conversation, f"{fact.id}-near", "topic", subject, "model"))
     return found

@@ -9,7 +9,7 @@ from plum_desktop.base.types import Fact, FactKind, FactSource
 from plum_desktop.learning import rules
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.recipe import Recipe
-from plum_desktop.learning.words import Overlap, content_stems
+from plum_desktop.learning.words import Overlap
 
 # Weighted share of a statement's meaningful words in one chat, from which it may be true.
 TRUE_FROM = 0.6

@@ -47,7 +47,8 @@ class Packs:
         causal = np.tril(np.ones((length, length), bool))
         same = self.block[:, :, None] == self.block[:, None, :]
         prefix = self.block[:, None, :] == 0
-        return (same | prefix) & causal
+        seen: npt.NDArray[np.bool_] = (same | prefix) & causal
+        return seen
 
 
 def pack(rows: Sequence[Row], longest: int = 192) -> Packs:
@@ -118,8 +119,9 @@ def _lay_out(packs: list[tuple[int, list[Row]]]) -> Packs:
                     teacher_ids.append(row.targets.ids[token])
                     teacher_logp.append(row.targets.logp[token])
                 elif token > 0:
-                    before = flat + int(token) - 1 if token > prefix else number * length + prefix - 1
-                    source.append(before)
+                    # A row's first own token is predicted from the prefix's last place.
+                    own = token > prefix
+                    source.append(flat + int(token) - 1 if own else number * length + prefix - 1)
                     target.append(int(row.ids[token]))
                     weight.append(float(row.weights[token]))
             at += rest

@@ -14,8 +14,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 
 # Words that say nothing about what a conversation is about.
-STOP_WORDS = frozenset(
-    """a about above after again all also always am an and any are as ask asked at be because been
+_STOP_TEXT = """
+    a about above after again all also always am an and any are as ask asked at be because been
     before being below best better between both but by came can cannot come could did do does
     doing don't down during each either else etc even ever every few find first for from further
     get give given go going good got had has have having he help her here hers him his how i i'd
@@ -26,8 +26,9 @@ STOP_WORDS = frozenset(
     such sure take tell than that that's the their theirs them then there these they thing things
     this those through to too try under until up upon us use used useful using very want was way
     ways we well were what when where whether which while who whom whose why will with within
-    without would write yes you you'd you'll you're you've your yours yourself""".split()
-)
+    without would write yes you you'd you'll you're you've your yours yourself
+"""
+STOP_WORDS = frozenset(_STOP_TEXT.split())
 
 
 def plain(text: str) -> str:
@@ -93,7 +94,7 @@ def lower_first(text: str) -> str:
     """Lower the first letter unless the first word looks like a name or an `I`."""
     first = text.split(" ", 1)[0]
     bare = first.strip(",.;:'\"")
-    if bare == "I" or bare.startswith("I'") or len(bare) > 1 and bare.upper() == bare:
+    if bare == "I" or bare.startswith("I'") or (len(bare) > 1 and bare == bare.upper()):
         return text
     if bare.lower() in STOP_WORDS or stem(bare.lower()) != bare.lower() or bare.islower():
         return text[:1].lower() + text[1:]

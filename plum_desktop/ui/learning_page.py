@@ -367,7 +367,7 @@ class LearningPage(Page):
 
     def _on_undo(self) -> None:
         self._bridge.ask(
-            self._plum.learning.undo, self._on_switched, self.say, owner=self, lane="slow"
+            self._plum.adapters.rollback, self._on_switched, self.say, owner=self, lane="slow"
         )
 
     def _on_switched(self, _adapter: object) -> None:

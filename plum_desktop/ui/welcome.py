@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.ui import words
 from plum_desktop.ui.controls import Column, IconLabel, button, label, small
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from plum_desktop.app.evaluate import (
     mark,
     read_questions,
     report,
-    verdict,
 )
 from plum_desktop.base.errors import PlumError
+from plum_desktop.learning.verdict import verdict
 
 
 @pytest.mark.parametrize(

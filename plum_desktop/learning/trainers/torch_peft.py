@@ -78,7 +78,7 @@ class TorchTrainer:
         if taught:
             packs = pack(taught)
             value = self._cross_entropy(packs)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             loss, tokens = value.item(), int((packs.block >= 0).sum())
         if anchors:
             packs = pack(anchors)
