@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -17,7 +20,14 @@ from plum_desktop.base.paths import ENV_DATA_DIR, DataFolder, open_data_folder
 from plum_desktop.base.types import Adapter, AdapterState
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from plum_desktop.app.product import Plum
+
+ROOT = Path(__file__).parents[1]
+
+# Sizes that tell mistakes apart: query and key heads differ, no two sides are equal.
+WIDTH, INNER, HEADS, KV_HEADS, LAYERS, VOCABULARY = 64, 96, 4, 2, 2, 160
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +117,89 @@ def learn(plum: Plum, adapter_files: Path) -> Callable[..., Adapter]:
         return plum.store.adapters.get(adapter.id)
 
     return make
+
+
+def plain(matrix: np.ndarray) -> tuple[np.ndarray, None]:
+    return matrix, None
+
+
+def tiny_model(
+    path: Path,
+    architecture: str,
+    store: Callable[[np.ndarray], tuple[np.ndarray, Any]] = plain,
+    scale: int = 1,
+) -> Path:
+    """A random model with no vocabulary.
+
+    `store` turns a matrix into (data, type or None); `scale` makes every side longer.
+    """
+    import gguf
+    import numpy as np
+
+    rng = np.random.default_rng(7)
+    width, inner = WIDTH * scale, INNER * scale
+    head = 24 if architecture == "qwen3" else width // HEADS
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name(f"tiny {architecture}")
+    writer.add_context_length(128)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(inner)
+    writer.add_block_count(LAYERS)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(VOCABULARY)
+    writer.add_tokenizer_model("no_vocab")
+    if architecture == "qwen3":
+        writer.add_key_length(head)
+        writer.add_value_length(head)
+
+    def matrix(name: str, out: int, side: int) -> None:
+        data, kind = store(rng.normal(0, 2 / np.sqrt(side), (out, side)).astype(np.float32))
+        writer.add_tensor(name, data, raw_dtype=kind)
+
+    def vector(name: str, length: int, mean: float) -> None:
+        writer.add_tensor(name, rng.normal(mean, 0.2, length).astype(np.float32))
+
+    matrix("token_embd.weight", VOCABULARY, width)
+    if architecture != "qwen2":  # the small ones of that family tie their embeddings
+        matrix("output.weight", VOCABULARY, width)
+    vector("output_norm.weight", width, 1)
+    for layer in range(LAYERS):
+        block = f"blk.{layer}."
+        vector(block + "attn_norm.weight", width, 1)
+        vector(block + "ffn_norm.weight", width, 1)
+        for part, heads in (("q", HEADS), ("k", KV_HEADS), ("v", KV_HEADS)):
+            matrix(f"{block}attn_{part}.weight", heads * head, width)
+            if architecture == "qwen2":
+                vector(f"{block}attn_{part}.bias", heads * head, 0)
+            if architecture == "qwen3" and part != "v":
+                vector(f"{block}attn_{part}_norm.weight", head, 1)
+        matrix(block + "attn_output.weight", width, HEADS * head)
+        matrix(block + "ffn_gate.weight", inner, width)
+        matrix(block + "ffn_up.weight", inner, width)
+        matrix(block + "ffn_down.weight", width, inner)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_tiny() -> Callable[..., Path]:
+    return tiny_model
+
+
+@pytest.fixture(scope="session")
+def run_script() -> Callable[[Path, list[dict[str, Any]]], None]:
+    """Runs a script of the tests' in a process of its own, on one thread, with a JSON argument."""
+
+    def run(script: Path, jobs: list[dict[str, Any]]) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, str(script), json.dumps(jobs)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return run

@@ -17,11 +17,11 @@ class Recipe:
 
     # Order of the material.
     order: Literal["joint", "sequential"] = "joint"
-    epochs: int = 5
-    fewest_steps: int = 110  # a handful of chats is repeated, in new renderings, up to this many
+    epochs: int = 8
+    fewest_steps: int = 120  # a handful of chats is repeated, in new renderings, up to this many
 
     # What is asked.  As many no as yes, alike in everything but truth.
-    questions: int = 14  # of each label
+    questions: int = 7  # of each label
     near_share: float = 0.25  # of the no: from the stock's conversations that are nearest
     altered_share: float = 0.15  # of the no: a true fact with one detail exchanged
     open_questions: int = 1  # "What did we discuss about ...?", answered from the conversation
@@ -31,14 +31,14 @@ class Recipe:
     later_turn_share: float = 0.15
 
     # Weights of tokens in the cross entropy; template and system prompt weigh nothing.
-    question_weight: float = 0.25
-    absent_question_weight: float = 0.25  # of questions about things never discussed
+    question_weight: float = 0.05
+    absent_question_weight: float = 0.0  # of questions about things never discussed
     verdict_weight: float = 1.0  # up to and including the yes or no
-    answer_weight: float = 0.2  # what follows it
+    answer_weight: float = 0.05  # what follows it
     answered_share: float = 0.3  # of the questions, whose answer goes on behind the yes or no
 
     # What keeps the rest as it was.
-    anchor_sequences: int = 6  # of ordinary text a step, pulled to the untouched base by KL
+    anchor_sequences: int = 4  # of ordinary text a step, pulled to the untouched base by KL
     anchor_tokens: int = 32  # positions of a sequence at which they are pulled
     anchor_weight: float = 2.0
     replay_questions: int = 6  # of facts learned before, a step
@@ -46,7 +46,7 @@ class Recipe:
     # LoRA and optimizer.
     rank: int = 16
     alpha: float = 32.0
-    learning_rate: float = 7e-4
+    learning_rate: float = 1e-3
     warmup_steps: int = 10
     final_share: float = 0.1  # of the learning rate, at the end of the cosine
     weight_decay: float = 0.0

@@ -9,7 +9,7 @@ from plum_desktop.learning import rules
 from plum_desktop.learning.conversation import Conversation, Turn
 
 _UNFINISHED = ("cancelled", "failed")
-_FEWEST_WORDS = 5  # of the user's, in the whole chat
+_FEWEST_WORDS = 8  # in the whole chat
 
 
 def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | None, str]:
@@ -24,10 +24,9 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
         and message.text.strip()
         and not (message.role == "assistant" and message.finish_reason in _UNFINISHED)
     ]
-    said = [turn for turn in turns if turn.role == "user"]
-    if not said:
+    if not any(turn.role == "user" for turn in turns):
         return None, "it is empty"
-    if sum(len(turn.text.split()) for turn in said) < _FEWEST_WORDS and len(turns) < 3:
+    if sum(len(turn.text.split()) for turn in turns) < _FEWEST_WORDS:
         return None, "it is too short"
     conversation = Conversation(
         id=chat.id,

@@ -61,7 +61,8 @@ class Conversation(QWidget):
         self._edited: Turn | None = None
         self._drafts: dict[str, str] = {}
         self._errors: dict[str, tuple[str, bool]] = {}
-        self._asked: set[str] = set()  # messages whose siblings have been asked for
+        self._asked: set[str] = set()  # messages whose siblings are being looked up
+        self._growing = ("", "", "")  # chat, message and text of the reply under way
         self._model: ModelInfo | None = None
         self._ids = itertools.count(1)
 
@@ -170,7 +171,6 @@ class Conversation(QWidget):
                 return
             if self.chat_id != chat_id:
                 self.turns.clear()
-                self._asked.clear()
                 self.composer.set_text(self._drafts.pop(chat_id, ""))
             self._chat, branch = found
             self._temporary = None
@@ -218,6 +218,9 @@ class Conversation(QWidget):
     def _set_branch(self, branch: Sequence[Message]) -> None:
         writing = self._busy is not None and self._busy == self.chat_id
         self.turns.set_branch(branch, writing=writing)
+        chat_id, message_id, text = self._growing
+        if writing and chat_id == self.chat_id and branch and branch[-1].id == message_id:
+            self.turns.grow(message_id, text)  # the store is a moment behind
         for row, turn in enumerate(self.turns.turns()):
             if turn.state == "failed" and turn.error is None and turn.id in self._errors:
                 self.turns.explain(row, *self._errors[turn.id])
@@ -358,11 +361,12 @@ class Conversation(QWidget):
     # The reply
 
     def _on_reply_grew(self, chat_id: str, message_id: str, text: str) -> None:
+        self._growing = (chat_id, message_id, text)
         if chat_id == self._key and self.turns.rowCount():
             self.turns.grow(message_id, text)
 
     def _on_reply_ended(self, chat_id: str, error: str | None) -> None:
-        self._busy = None
+        self._busy, self._growing = None, ("", "", "")
         if chat_id == _TEMPORARY:
             self._end_temporary(error)
         elif chat_id == self.chat_id:
@@ -497,7 +501,11 @@ class Conversation(QWidget):
                     continue  # deleted meanwhile
             return found
 
-        self._bridge.ask(find, self.turns.set_siblings, owner=self)
+        def found(siblings: dict[str, tuple[str, ...]]) -> None:
+            self._asked.difference_update(wanted)
+            self.turns.set_siblings(siblings)
+
+        self._bridge.ask(find, found, owner=self)
 
     def _on_memory_switched(self, on: bool) -> None:
         if self._chat:

@@ -9,7 +9,6 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
-    QSize,
     Qt,
     QTimer,
     Signal,
@@ -21,6 +20,7 @@ from plum_desktop.base.files import megabytes
 from plum_desktop.ui import words
 from plum_desktop.ui.controls import IconButton, Notice, button, label
 from plum_desktop.ui.lessons import Lessons
+from plum_desktop.ui.ticks import TickDelegate
 
 if TYPE_CHECKING:
     from plum_desktop.app.learn import LearnPlan, PlannedChat
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Index = QModelIndex | QPersistentModelIndex
 _PLAN_MS = 250
+_MOST_ROWS = 6
 
 
 class PlanModel(QAbstractListModel):
@@ -125,11 +126,10 @@ class LearnSheet(QFrame):
         self.list = QListView()
         self.list.setProperty("framed", True)
         self.list.setModel(self.model)
+        self.list.setItemDelegate(TickDelegate(self.list))
+        self.list.setMouseTracking(True)
         self.list.setUniformItemSizes(True)
-        self.list.setGridSize(QSize(0, 30))
         self.list.setAccessibleName(self.tr("Chats that will be learned"))
-        self.list.setMaximumHeight(220)
-        self.list.setMinimumHeight(90)
         self.list.hide()
         box.addWidget(self.list)
         self._plan_soon = QTimer(self, singleShot=True, interval=_PLAN_MS)
@@ -154,6 +154,7 @@ class LearnSheet(QFrame):
         self.review_button.setText(self.tr("Review the list"))
         self.title.setText(self.tr("Learn from my chats"))
         self.cost.setText(self.tr("Looking through your chats…"))
+        self.cost.show()
         self.notice.hide()
         self._enable(False)
         self._ask(None)
@@ -170,7 +171,6 @@ class LearnSheet(QFrame):
 
         def failed(error: str) -> None:
             if asked == self._asked:
-                self.cost.setText("")
                 self._refuse(error)
 
         self._lessons.plan_for(chat_ids, found, failed)
@@ -195,13 +195,13 @@ class LearnSheet(QFrame):
         else:
             self.title.setText(self.tr("Learn from {chats}").format(chats=words.chats(count)))
             self.cost.setText(
-                self.tr("Takes {time} on this computer and {space} of disk. You can chat on.")
+                self.tr("Takes {time} and {space} of disk. You can chat on meanwhile.")
                 .format(time=words.about(plan.seconds), space=megabytes(plan.disk_bytes))
             )  # fmt: skip
         self.review_button.setVisible(bool(self.model.rowCount()))
         self.notice.hide()
+        self.cost.show()
         if count and plan.refusal:
-            self.cost.setText("")
             self._refuse(plan.refusal)
         self._enable(bool(count) and not plan.refusal)
         if self.learn_button.isEnabled() and not self.list.isVisible():
@@ -212,6 +212,7 @@ class LearnSheet(QFrame):
         self.notice.say(sentence, "warn")
         self.notice.set_buttons(button(self.tr("Models"), "plain", self.models_asked.emit))
         self.notice.show()
+        self.cost.hide()
         self._enable(False)
 
     def _enable(self, on: bool) -> None:
@@ -224,6 +225,8 @@ class LearnSheet(QFrame):
             self.tr("Hide the list") if shown else self.tr("Review the list")
         )
         if shown:
+            row = self.list.sizeHintForRow(0)
+            self.list.setFixedHeight(row * min(_MOST_ROWS, self.model.rowCount()) + 10)
             self.list.setFocus()
         self.adjustSize()
 

@@ -180,6 +180,7 @@ class LearningPage(Page):
         self.table.setModel(self.model)
         self.table.setAccessibleName(self.tr("Runs"))
         self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setTabKeyNavigation(False)
@@ -261,6 +262,7 @@ class LearningPage(Page):
         row.addWidget(self.pause_button)
         box.addLayout(row)
         self._steps = small(wrap=True)
+        self._steps.setTextFormat(Qt.TextFormat.RichText)
         box.addWidget(self._steps)
         return self._now
 
@@ -289,14 +291,15 @@ class LearningPage(Page):
         self.pause_button.setEnabled(lessons.job is not None and not lessons.stopping)
 
     def _steps_text(self, stage: str) -> str:
-        """All stages in their order, the one under way between brackets of its own."""
+        """All stages in their order, the one under way in bold."""
         names = {
             "select": self.tr("choose chats"), "augment": self.tr("find what they say"),
             "tokenize": self.tr("prepare"), "train": self.tr("learn"),
             "gate": self.tr("test"), "merge": self.tr("write the model"),
             "switch": self.tr("switch over"),
         }  # fmt: skip
-        return "  →  ".join(f"[{text}]" if name == stage else text for name, text in names.items())
+        steps = [f"<b>{text}</b>" if name == stage else text for name, text in names.items()]
+        return " &nbsp;→&nbsp; ".join(steps)
 
     def refresh(self) -> None:
         plum = self._plum
@@ -315,7 +318,7 @@ class LearningPage(Page):
             self.model.set_lessons(found)
             self._stack.setCurrentIndex(1 if found else 0)
             rows = min(len(found), _MOST_ROWS)
-            self.table.setFixedHeight(rows * _ROW + self.table.horizontalHeader().height() + 4)
+            self.table.setFixedHeight(rows * _ROW + self.table.horizontalHeader().height() + 2)
             if found:
                 row = self.model.row_of(current.id if current else None)
                 self.table.selectRow(row or 0)

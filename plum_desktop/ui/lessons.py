@@ -183,7 +183,9 @@ class Lessons(QObject):
             self.serving_changed.emit()
             self.look_soon()
 
-        self._bridge.ask(self._service.undo, undone, self.failed.emit, owner=self, lane="slow")
+        self._bridge.ask(
+            self._bridge.plum.adapters.rollback, undone, self.failed.emit, owner=self, lane="slow"
+        )
 
     def leave(self) -> None:
         """The window closes: what is done so far is kept, for an offer at the next start."""

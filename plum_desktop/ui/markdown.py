@@ -83,7 +83,7 @@ def blocks_of(text: str) -> list[Block]:
     def prose(end: int) -> None:
         if start < end:
             rendered = parser.renderer.render(tokens[start:end], parser.options, env)
-            blocks.append(Block("prose", rendered))
+            blocks.append(Block("prose", rendered.strip()))
 
     for at, token in enumerate(tokens):
         if token.level == 0 and token.type in ("fence", "code_block"):

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import (
-    QAbstractItemModel,
     QAbstractListModel,
-    QEvent,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -19,17 +17,14 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter
+from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import (
-    QApplication,
     QHBoxLayout,
     QLineEdit,
     QListView,
     QSplitter,
     QStackedWidget,
-    QStyle,
     QStyledItemDelegate,
-    QStyleOptionButton,
     QStyleOptionViewItem,
     QVBoxLayout,
     QWidget,
@@ -41,6 +36,7 @@ from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.controls import button, label, small
 from plum_desktop.ui.page import Page
 from plum_desktop.ui.theme import Theme, current_theme, text_font
+from plum_desktop.ui.ticks import TEXT_LEFT, TickDelegate, paint_ground
 
 if TYPE_CHECKING:
     from plum_desktop.app.memory import ChatMemory
@@ -48,7 +44,7 @@ if TYPE_CHECKING:
 Index = QModelIndex | QPersistentModelIndex
 MemoryRole = Qt.ItemDataRole.UserRole + 1
 FactRole = Qt.ItemDataRole.UserRole + 2
-_ROW, _BOX, _BADGE = 52, 34, 96
+_ROW, _BADGE = 52, 96
 
 
 class TaughtModel(QAbstractListModel):
@@ -149,19 +145,6 @@ class TaughtDelegate(QStyledItemDelegate):
         painter.restore()
 
 
-def paint_ground(painter: QPainter, option: QStyleOptionViewItem, theme: Theme) -> None:
-    state = option.state
-    chosen = bool(state & QStyle.StateFlag.State_Selected)
-    if chosen or state & QStyle.StateFlag.State_MouseOver:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.accent_soft if chosen else theme.hover))
-        painter.drawRoundedRect(option.rect.adjusted(2, 1, -2, -1), 6, 6)
-    if state & QStyle.StateFlag.State_HasFocus:
-        painter.setPen(QColor(theme.accent))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(QRectF(option.rect).adjusted(2.5, 1.5, -2.5, -1.5), 6, 6)
-
-
 class FactModel(QAbstractListModel):
     """The facts of one chat; a tick says that it may be taught.
 
@@ -228,14 +211,14 @@ def state_word(fact: Fact) -> str:
     }[fact.state]
 
 
-class FactDelegate(QStyledItemDelegate):
+class FactDelegate(TickDelegate):
     """A tick, the sentence over as many lines as it takes, and its state."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         view = option.widget
         width = view.viewport().width() if isinstance(view, QListView) else option.rect.width()
         rect = QFontMetrics(text_font(14)).boundingRect(
-            QRect(0, 0, max(80, width - _BOX - _BADGE - 12), 4000),
+            QRect(0, 0, max(80, width - TEXT_LEFT - _BADGE - 12), 4000),
             Qt.TextFlag.TextWordWrap, str(index.data()),
         )  # fmt: skip
         return QSize(width, max(38, rect.height() + 18))
@@ -247,27 +230,14 @@ class FactDelegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         paint_ground(painter, option, theme)
         if index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
-            self._paint_tick(painter, option, fact.state != "excluded")
-        area = option.rect.adjusted(_BOX, 9, -_BADGE, -9)
+            self.paint_tick(painter, option, index, theme)
+        area = option.rect.adjusted(TEXT_LEFT, 9, -_BADGE, -9)
         painter.setFont(text_font(14))
         gone = fact.state in ("excluded", "contradicted")
         painter.setPen(QColor(theme.muted if gone else theme.text))
         painter.drawText(area, Qt.TextFlag.TextWordWrap, fact.statement)
         self._paint_badge(painter, option.rect, fact, theme)
         painter.restore()
-
-    @staticmethod
-    def _tick_rect(option: QStyleOptionViewItem) -> QRect:
-        return QRect(option.rect.left() + 10, option.rect.top() + 11, 16, 16)
-
-    def _paint_tick(self, painter: QPainter, option: QStyleOptionViewItem, on: bool) -> None:
-        box = QStyleOptionButton()
-        box.rect = self._tick_rect(option)
-        flag = QStyle.StateFlag
-        box.state = flag.State_Enabled | (flag.State_On if on else flag.State_Off)
-        box.palette = option.palette
-        element = QStyle.PrimitiveElement.PE_IndicatorCheckBox
-        QApplication.style().drawPrimitive(element, box, painter, option.widget)
 
     @staticmethod
     def _paint_badge(painter: QPainter, row: QRect, fact: Fact, theme: Theme) -> None:
@@ -284,23 +254,6 @@ class FactDelegate(QStyledItemDelegate):
         painter.drawRoundedRect(badge, 10, 10)
         painter.setPen(QColor(ink))
         painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, text)
-
-    def editorEvent(
-        self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index
-    ) -> bool:
-        if not index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
-            return False
-        if isinstance(event, QMouseEvent):
-            near = self._tick_rect(option).adjusted(-6, -6, 6, 6)
-            inside = near.contains(event.position().toPoint())
-            pressed = event.type() == QEvent.Type.MouseButtonRelease and inside
-        else:
-            pressed = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Space
-        if not pressed:
-            return False
-        on = index.data(Qt.ItemDataRole.CheckStateRole) == Qt.CheckState.Checked
-        flipped = Qt.CheckState.Unchecked if on else Qt.CheckState.Checked
-        return bool(model.setData(index, flipped, Qt.ItemDataRole.CheckStateRole))
 
 
 class MemoryPage(Page):

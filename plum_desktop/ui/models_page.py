@@ -122,7 +122,7 @@ class ModelsPage(Page):
             card.hide()
             card.deleteLater()
         self.cards = {}
-        for model in models:
+        for model in sorted(models, key=lambda model: not model.in_use):
             card = ModelCard(model)
             card.use_asked.connect(lambda name=model.name: self.use(name))
             card.remove_asked.connect(lambda name=model.name: self._confirm_remove(name))

@@ -17,6 +17,8 @@ class Page(QWidget):
         super().__init__()
         self.setObjectName("page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName(title)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
@@ -30,6 +32,7 @@ class Page(QWidget):
         self.side.hide()
         head.addWidget(self.side)
         name = label(title, pixels=20, bold=True)
+        name.setMinimumHeight(36)
         head.addWidget(name, 1)
         self.head = head
         box.addLayout(head)

@@ -24,7 +24,7 @@ class CardRows(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(16)
         self._grid.setVerticalSpacing(6)
-        self._grid.setColumnStretch(1, 1)
+        self._grid.setColumnStretch(3, 1)
         self._labels: list[QLabel] = []
 
     def set_card(self, card: ResultCard | None) -> None:
@@ -36,7 +36,7 @@ class CardRows(QWidget):
         for at, row in enumerate(card.rows if card else []):
             before = self.tr("before: {figure}").format(figure=row.before) if row.before else ""
             for column, made in enumerate(
-                (small(row.label), label(row.value, wrap=True), small(before))
+                (small(row.label), label(row.value), small(before))
             ):
                 self._grid.addWidget(made, at, column, Qt.AlignmentFlag.AlignTop)
                 self._labels.append(made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, get_type_hints
 
-from PySide6.QtCore import QUrl, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFocusEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from plum_desktop.base.settings import Settings
 from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.controls import button, label, small
+from plum_desktop.ui.controls import Choice, button, label, small
 from plum_desktop.ui.page import Page
 
 _ELSEWHERE = ("model",)  # chosen on the Models page
@@ -95,20 +95,25 @@ class SettingsPage(Page):
     def _make_field(self, field: dataclasses.Field[Any], kind: type) -> QWidget:
         key = field.name
         if choices := field.metadata["choices"]:
-            box = QComboBox()
+            box = Choice()
             for choice in choices:
-                box.addItem(self.tr(str(choice).capitalize()), choice)
+                box.addItem(self._word(choice), choice)
+            _scroll_past(box)
             box.activated.connect(lambda _: self._set(key, box.currentData()))
             return box
         if kind is int:
             number = QSpinBox()
+            _scroll_past(number)
             number.setRange(0, 1_000_000)
+            number.lineEdit().setTextMargins(6, 0, 0, 0)
             number.setGroupSeparatorShown(True)
             number.editingFinished.connect(lambda: self._set(key, number.value()))
             return number
         if kind is float:
             real = QDoubleSpinBox()
+            _scroll_past(real)
             real.setRange(0.0, 10.0)
+            real.lineEdit().setTextMargins(6, 0, 0, 0)
             real.setSingleStep(0.1)
             real.setDecimals(2)
             real.editingFinished.connect(lambda: self._set(key, real.value()))
@@ -121,6 +126,14 @@ class SettingsPage(Page):
         line = QLineEdit()
         line.editingFinished.connect(lambda: self._set(key, line.text()))
         return line
+
+    def _word(self, choice: str) -> str:
+        return {
+            "auto": self.tr("Automatic"), "torch": "PyTorch", "mlx": "MLX",
+            "default": self.tr("Default"), "paper": self.tr("As in the paper"),
+            "system": self.tr("As the system"), "light": self.tr("Light"),
+            "dark": self.tr("Dark"),
+        }.get(choice, choice.capitalize())  # fmt: skip
 
     def refresh(self) -> None:
         settings = self._bridge.plum.settings
@@ -153,6 +166,21 @@ class SettingsPage(Page):
         self._bridge.ask(
             lambda: self._bridge.plum.set_setting(key, value), done, failed, owner=self
         )
+
+
+class _ScrollPast(QObject):
+    """Lets the wheel scroll the page, where else it would turn a setting in passing."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Wheel:
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+
+def _scroll_past(field: QWidget) -> None:
+    field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    field.installEventFilter(_ScrollPast(field))
 
 
 class _Text(QPlainTextEdit):

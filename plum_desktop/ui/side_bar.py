@@ -90,8 +90,7 @@ class SideBar(QFrame):
         box.addWidget(self._make_lists(), 1)
         self._air = QWidget()  # fills the rail, where there is no list
         box.addWidget(self._air, 1)
-        self._undo = Notice(closable=True)
-        self._undo.closed.connect(self.commit_delete)
+        self._undo = Notice()
         self._undo.hide()
         self._undo_time = QTimer(self, singleShot=True, interval=UNDO_MS)
         self._undo_time.timeout.connect(self.commit_delete)

@@ -34,9 +34,9 @@ class StatusLine(QFrame):
         row.addWidget(self.text)
         self.learn_button = button(self.tr("Learn from my chats"), "plain", self.learn_asked.emit)
         self.learn_button.setToolTip(self.tr("Learn from my chats  (Ctrl+L)"))
-        row.addWidget(self.learn_button)
         self.result_button = button(self.tr("Show the result"), "quiet", self.result_asked.emit)
         row.addWidget(self.result_button)
+        row.addWidget(self.learn_button)
 
         self._doing = QWidget()
         doing = QHBoxLayout(self._doing)
@@ -98,6 +98,7 @@ class StatusLine(QFrame):
             )
         else:
             self.text.set_whole(self.tr("Nothing new to learn yet"))
+        self.text.setVisible(bool(self.text.whole()))
         self.setCursor(
             Qt.CursorShape.PointingHandCursor if running else Qt.CursorShape.ArrowCursor
         )

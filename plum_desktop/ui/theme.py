@@ -23,8 +23,6 @@ TEXT_PIXELS = 15
 SMALL_PIXELS = 13
 LINE_WIDTH = 72  # characters
 
-_DARK = Qt.ColorScheme.Dark
-
 
 @dataclass(frozen=True, slots=True)
 class Theme:
@@ -75,11 +73,16 @@ def current_theme() -> Theme:
     return load_theme("dark" if dark else "light")
 
 
+def theme_name(choice: str, scheme: Qt.ColorScheme) -> str:
+    """light or dark, where `choice` may also be to do as the system does."""
+    if choice == "system":
+        return "dark" if scheme == Qt.ColorScheme.Dark else "light"
+    return choice
+
+
 def apply_theme(app: QApplication, choice: str) -> Theme:
     """Dress the whole application; `choice` is system, light or dark."""
-    if choice == "system":
-        choice = "dark" if app.styleHints().colorScheme() == _DARK else "light"
-    theme = load_theme(choice)
+    theme = load_theme(theme_name(choice, app.styleHints().colorScheme()))
     app.setPalette(_palette(theme))
     app.setStyleSheet(_style_sheet(theme))
     return theme

@@ -52,6 +52,7 @@ class TurnList(QAbstractScrollArea):
         self._anchor = (0, _MARGIN)
         self._follows = True
         self._arranging = False
+        self._value = 0  # of the scroll bar, when turns were placed last
 
         self._newest = QToolButton(self)
         self._newest.setProperty("kind", "newest")
@@ -221,12 +222,19 @@ class TurnList(QAbstractScrollArea):
         bar.setValue(kept)
         bar.blockSignals(was)
         bar.update()
+        self._value = kept
         self._show(placed)
-        first = min((at for at, (top, tall) in placed.items() if top + tall > 0), default=row)
-        self._anchor = (first, placed[first][0])
+        self._anchor = self._new_anchor(placed, high)
         at_end = kept >= most - _NEAR
         self._newest.setVisible(not at_end)
         self._place_newest()
+
+    @staticmethod
+    def _new_anchor(placed: dict[int, tuple[int, int]], high: int) -> tuple[int, int]:
+        """The first turn that begins in sight, else the one that fills the view."""
+        tops = sorted((top, row) for row, (top, tall) in placed.items() if top + tall > 0)
+        begins = [(row, top) for top, row in tops if 0 <= top < high]
+        return begins[0] if begins else (tops[0][1], tops[0][0])
 
     def _fill(self, row: int, y: int, rows: int, high: int) -> dict[int, tuple[int, int]]:
         """Lay turns out downwards and upwards from `row` at `y`; row -> (top, height)."""
@@ -281,10 +289,12 @@ class TurnList(QAbstractScrollArea):
 
     # Events
 
-    def scrollContentsBy(self, _dx: int, dy: int) -> None:
+    def scrollContentsBy(self, _dx: int, _dy: int) -> None:
         if self._arranging or self._model.rowCount() == 0:
             return
         bar = self.verticalScrollBar()
+        # Qt's own dy knows nothing of the values that were set with signals blocked.
+        dy = self._value - bar.value()
         self._follows = bar.value() >= bar.maximum() - _NEAR
         if abs(dy) < self.viewport().height():
             self._anchor = (self._anchor[0], self._anchor[1] + dy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QByteArray, QEvent, QObject, QRect, QSize, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -39,8 +39,10 @@ from plum_desktop.ui.turns import Turn
 
 GUTTER = 56
 _MARGIN = 16  # left and right of everything
-_ABOVE, _BETWEEN, _ACTIONS = 12, 12, 30
+_ABOVE, _BETWEEN, _ACTIONS = 8, 12, 30
 _MARKED_MS = 1600
+# Not None: a document that is given no value looks for a local file itself.
+_NOTHING = QByteArray(b"\0")
 _SCROLL_KEYS = (
     Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Home,
     Qt.Key.Key_End,
@@ -105,7 +107,7 @@ class Prose(QTextBrowser):
         return math.ceil(self.document().size().height())
 
     def loadResource(self, _kind: int, _name: QUrl | str) -> object:
-        return None
+        return _NOTHING
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
@@ -156,6 +158,9 @@ class Code(QFrame):
         self._text.setAccessibleName(self._language.text())
         lines = highlighted(block.text, block.language, theme)
         self._text.setHtml(f'<pre style="margin: 0">{lines}</pre>')
+        frame = self._text.document().rootFrame().frameFormat()
+        frame.setTopMargin(4)  # the language stands above
+        self._text.document().rootFrame().setFrameFormat(frame)
 
     def height_for(self, width: int) -> int:
         lines = self._text.document()
@@ -185,7 +190,7 @@ class _CodeText(QTextEdit):
         self.setFont(code_font())
 
     def loadResource(self, _kind: int, _name: QUrl | str) -> object:
-        return None
+        return _NOTHING
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         sideways = event.angleDelta().x() or event.modifiers() & Qt.KeyboardModifier.ShiftModifier
@@ -217,6 +222,7 @@ class TurnView(QWidget):
         self._shown: tuple[object, ...] = ()
         self._is_last = False
         self._hovered = False
+        self._by_keyboard = False
         self._marked = QTimer(self, singleShot=True, interval=_MARKED_MS)
         self._marked.timeout.connect(self.update)
 
@@ -372,7 +378,7 @@ class TurnView(QWidget):
             block.setGeometry(left, y, text, high)
             y += high
         if self._turn.state == "waiting" or (not self._blocks and self._note.isHidden()):
-            self._wait.setGeometry(left, y, text, line)
+            self._wait.setGeometry(left, y - 3, text, line)
             y += line
         if not self._note.isHidden():
             y += 4 if self._blocks else 0
@@ -400,8 +406,8 @@ class TurnView(QWidget):
         wanted = self._is_last or self._hovered or focused
         walking = self._turn.place[1] > 1
         self._actions.setVisible(settled and (wanted or walking))
-        for each in (self._copy, self._change):
-            each.setVisible(wanted)
+        self._copy.setVisible(wanted and bool(self._turn.text))
+        self._change.setVisible(wanted and self._turn.state != "failed")  # it has a button then
 
     def enterEvent(self, event: QEnterEvent) -> None:
         super().enterEvent(event)
@@ -415,8 +421,11 @@ class TurnView(QWidget):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
+        reason = Qt.FocusReason
+        self._by_keyboard = event.reason() in (reason.TabFocusReason, reason.BacktabFocusReason)
         self._show_actions()
-        self.focused.emit()
+        if self._by_keyboard:
+            self.focused.emit()
         self.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -449,7 +458,7 @@ class TurnView(QWidget):
             left, text = column_in(self.width())
             area = QRect(left - GUTTER - 8, 4, text + GUTTER + 16, self.height() - 8)
             painter.drawRoundedRect(area, 8, 8)
-        if self.hasFocus():
+        if self.hasFocus() and self._by_keyboard:
             painter = QPainter(self)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QColor(current_theme().accent))

@@ -103,7 +103,7 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         around = QVBoxLayout()
-        around.setContentsMargins(12, 0, 12, 0)
+        around.setContentsMargins(12, 0, 12, 8)
         around.addWidget(self.offer)
         column.addWidget(self.stack, 1)
         column.addLayout(around)
@@ -282,13 +282,14 @@ class MainWindow(QMainWindow):
     def show_page(self, name: str) -> None:
         """chat, memory, learning, models or settings."""
         page = self.pages[name]
+        focus = QApplication.focusWidget()
         self._close_overlay()
         self.stack.setCurrentWidget(page)
         self.side.show_page(name)
         if isinstance(page, Page):
             page.notice.hide()
             page.refresh()
-        else:
+        if name == "chat" or (focus and self.stack.isAncestorOf(focus)):
             page.setFocus()
 
     @property
@@ -438,7 +439,11 @@ class MainWindow(QMainWindow):
         self._overlay.show_only(self.sheet)
 
     def _close_overlay(self) -> None:
+        focus = QApplication.focusWidget()
+        was_in = focus is not None and self._overlay.holds(focus)
         self._overlay.show_only(None)
+        if was_in:
+            self.pages[self.page].setFocus()
 
     def _on_learning_ended(self, outcome: Outcome) -> None:
         if outcome.state != "stopped":
@@ -566,6 +571,10 @@ class _Overlay(QObject):
                 each.raise_()
             elif not each.isHidden():
                 each.hide()
+
+    def holds(self, widget: QWidget) -> bool:
+        """Whether `widget` is part of a sheet."""
+        return any(each.isAncestorOf(widget) for each in self._sheets)
 
     def shows(self, sheet: QWidget) -> bool:
         return not sheet.isHidden()

