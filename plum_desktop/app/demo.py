@@ -23,7 +23,7 @@ from plum_desktop.learning.verdict import Verdict, verdict
 CHATS = 8
 FLOOR = 0.65  # of all answers right afterwards; guessing gives 0.5
 _REPLY_TOKENS = 60
-_ANSWER_TOKENS = 40
+_ANSWER_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +229,11 @@ def run_demo(
     say(f"Seed {seed}: the same seed invents the same chats.")
     plum = Plum(_fresh(folder))
     try:
+        plum.set_setting("max_tokens", _REPLY_TOKENS)
+        plum.set_setting("temperature", 0.3)  # a small model wanders at more
         say(f"\nChatting: {len(said)} chats with invented facts.")
         for text in said:
             chat = plum.store.chats.create(plum.chats.title_of(text))
-            plum.set_setting("max_tokens", _REPLY_TOKENS)
             reply = plum.chats.send(chat.id, text)
             say(f"  you   {text}\n  plum  {' '.join(reply.text.split())[:160]}")
         say("\nAsking before it has learned.")

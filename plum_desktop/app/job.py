@@ -256,7 +256,7 @@ class Job:
     def _augment(self) -> None:
         spec, cache = self._spec, self._parts.folder.cache
         with self._learning_engine() as engine:
-            if spec.recipe.anchor_sequences:
+            if spec.recipe.anchored:
                 anchors.make(
                     engine,
                     anchors.file_for(cache, spec.model_sha256),
@@ -277,7 +277,7 @@ class Job:
     def _tokenize(self) -> None:
         recipe, cache = self._spec.recipe, self._parts.folder.cache
         path = anchors.file_for(cache, self._spec.model_sha256)
-        self._stage("tokenize", anchors=str(path) if recipe.anchor_sequences else None)
+        self._stage("tokenize", anchors=str(path) if recipe.anchored else None)
 
     def _train(self) -> None:
         result = self._stage("train", threads=psutil.cpu_count(logical=False) or 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import sys
 import time
 import uuid
@@ -270,6 +271,8 @@ def _trainer(backend: Backend) -> Literal["torch", "mlx"]:
 
 def _missing(trainer: str) -> str | None:
     """What has to be installed before this trainer works; None: nothing."""
+    if sys.platform == "darwin" and platform.machine() == "x86_64":
+        return "Intel Macs can chat but not learn, since PyTorch no longer supports them."
     if trainer == "torch" and getattr(sys, "frozen", False) is False:
         for module in ("torch", "peft", "transformers"):
             if importlib.util.find_spec(module) is None:

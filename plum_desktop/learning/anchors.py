@@ -1,14 +1,16 @@
 """Ordinary text with the untouched base model's own opinion of every next token.
 
-Training pulls the adapted model to it, so that what was not learned stays as it was.  Made once
-for a base model and kept in the cache; it holds no word of the user's.
+Stock conversations, and short general questions with the base model's own greedy answers.
+Training pulls the adapted model to them, so that what was not learned stays as it was.  Made
+once for a base model and kept in the cache; it holds no word of the user's.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,10 +22,19 @@ from plum_desktop.learning import stock
 from plum_desktop.learning.rows import Row, Targets
 
 _POOL = 96  # sequences
-_LONGEST = 110  # tokens of a sequence, prompt included
+_LONGEST = 84  # tokens of a sequence, prompt included
 _SHORTEST_ANSWER = 16  # tokens
 _TOP = 32  # of the vocabulary, likeliest first; the rest counts as one more token
-_VERSION = 1
+_VERSION = 3
+_QUESTION_TOKENS = 20  # of an answer to a short question
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """Rows of running text, and rows of a short question with its answer."""
+
+    texts: list[Row]
+    questions: list[Row]
 
 
 def file_for(cache: Path, model_sha256: str) -> Path:
@@ -36,10 +47,21 @@ def make(
     """Compute the anchors with `engine` (base loaded, no adapter) unless `path` has them."""
     if path.exists():
         return
+    tell = on_progress or (lambda share, text: None)
     rows, first = _texts(engine)
+    texts = len(rows)
+    for question in _questions(engine, lambda share: tell(0.5 * share, "")):
+        rows.append(question[0])
+        first.append(question[1])
     out = path.with_suffix(".topk.npz")
     # Position i speaks of token i + 1, so the answer's first token is told at first - 1.
-    engine.topk(rows, _TOP, out, from_position=[at - 1 for at in first], on_progress=on_progress)
+    engine.topk(
+        rows,
+        _TOP,
+        out,
+        from_position=[at - 1 for at in first],
+        on_progress=lambda share, text: tell(0.5 + 0.5 * share, text),
+    )
     with np.load(out) as top:
         arrays = {key: top[key] for key in top.files}
     out.unlink()
@@ -50,18 +72,20 @@ def make(
             tokens=flat,
             lengths=np.array([len(row) for row in rows], np.int32),
             first=np.array(first, np.int32),
+            texts=np.array(texts, np.int32),
             **arrays,
         )
 
 
-def load(path: Path, positions: int) -> list[Row]:
-    """Anchor rows that count at up to `positions` of their answer's tokens."""
+def load(path: Path, positions: int) -> Anchors:
+    """Rows that count at up to `positions` of their answer's tokens.  Raises DamagedFile."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             kept = {key: arrays[key] for key in arrays.files}
         ends = np.cumsum(kept["lengths"])
-        return [_row(kept, number, int(end), positions) for number, end in enumerate(ends)]
-    except (OSError, ValueError, KeyError) as error:
+        rows = [_row(kept, number, int(end), positions) for number, end in enumerate(ends)]
+        return Anchors(rows[: int(kept["texts"])], rows[int(kept["texts"]) :])
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise DamagedFile(f"{path} is damaged; delete it and learn again.") from error
 
 
@@ -97,3 +121,19 @@ def _texts(engine: EngineClient) -> tuple[list[list[int]], list[int]]:
         if len(rows) == _POOL:
             break
     return rows, first
+
+
+def _questions(
+    engine: EngineClient, progress: Callable[[float], None]
+) -> Iterator[tuple[list[int], int]]:
+    """Rows of short questions with the base model's own answers, and where those begin."""
+    questions = stock.questions()
+    for done, question in enumerate(questions, 1):
+        messages: list[WireMessage] = [{"role": "user", "content": question}]
+        start = len(engine.render(messages))
+        answer = engine.chat(messages, max_tokens=_QUESTION_TOKENS, temperature=0.0).text
+        messages.append({"role": "assistant", "content": answer})
+        ids = engine.render(messages, add_generation_prompt=False)
+        if len(ids) > start:
+            yield ids[: start + _QUESTION_TOKENS], start
+        progress(done / len(questions))

@@ -34,7 +34,7 @@ class _Notes:
         self._path = path
         self._known: dict[str, str | None] = {}
         if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
                     note = json.loads(line)
                 except ValueError:
@@ -84,7 +84,8 @@ def augment(
                     negatives.add_topic(neighbour.id, subject)
         found += positives
         wanted = max(len(positives), 2 * recipe.questions) + _HELD_OUT
-        found += negatives.beside(conversation, positives, wanted, recipe)
+        taught = [fact for fact in positives if fact.subject not in excluded]
+        found += negatives.beside(conversation, taught, wanted, recipe)
         if recipe.model_facts and recipe.near_share:
             found += _neighbours(conversation, named, negatives, engine, notes, check)
         progress((done + 1) / len(conversations))

@@ -14,7 +14,7 @@ from plum_desktop.base.types import Fact
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.frames import Rendering, render, render_open, window
 from plum_desktop.learning.recipe import Recipe
-from plum_desktop.learning.words import closing, sentences
+from plum_desktop.learning.words import closing
 
 # System prompts of the kind that people set, so that memory does not hang on the default one.
 _PERSONAS = (
@@ -67,8 +67,19 @@ def steps(
         order = list(lessons)
         rng.shuffle(order)
         for start in range(0, len(order), size):
-            again = rng.sample(list(replay), min(len(replay), recipe.replay_questions))
+            again = _replayed(replay, recipe.replay_questions, rng)
             yield _step(order[start : start + size], again, epoch, recipe, persona)
+
+
+def _replayed(replay: Sequence[Fact], count: int, rng: random.Random) -> list[Fact]:
+    """`count` stored facts, as many no as yes as far as there are both."""
+    by_label = [[fact for fact in replay if fact.label is label] for label in (True, False)]
+    for facts in by_label:
+        rng.shuffle(facts)
+    yes, no = by_label
+    most_yes = max(count // 2, count - len(no))
+    chosen = yes[:most_yes]
+    return chosen + no[: count - len(chosen)]
 
 
 def _step(
@@ -110,8 +121,8 @@ def _open(lesson: Lesson, number: int, seed: int) -> Rendering | None:
     told = [f for f in lesson.positives if f.kind == "told"]
     if not asked:
         return None
-    first = next((t.text for t in lesson.conversation.turns if t.role == "user"), "")
-    opening = closing(" ".join(sentences(first)[:1]))[:200] or asked[0].subject
+    # Of the facts alone: what the user excluded, or the gate holds back, is not recited either.
+    opening = closing(asked[0].subject)[:200]
     picked = sorted(rng.sample(range(len(told)), min(_RECITED, len(told))))
     recital = f'You asked me: "{opening}"'
     if picked:

@@ -134,7 +134,9 @@ def render_held_out(fact: Fact, seed: int) -> Rendering:
     elif fact.kind == "told" and short and rng.random() < 0.5:
         question = rng.choice(_HELD_OUT_TOLD).format(x=clause)
     else:
-        question = rng.choice(_HELD_OUT_ABOUT).format(x=window(clause, rng))
+        # A topic whole: what was altered in it must be asked about.
+        x = clause if fact.kind == "topic" else window(clause, rng)
+        question = rng.choice(_HELD_OUT_ABOUT).format(x=x)
     return Rendering(question, *_answer(fact, rng))
 
 

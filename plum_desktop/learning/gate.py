@@ -202,7 +202,8 @@ def judge(
     lost = old[0].accuracy - old[1].accuracy
     if old[1].yes_asked and lost > bounds.retention_loss:
         reasons.append(f"it forgot older chats ({lost:.0%} fewer right answers)")
-    if drift.kl > bounds.drift or drift.perplexity > bounds.perplexity:
+    # Put so that what is no number is refused too.
+    if not (drift.kl <= bounds.drift and drift.perplexity <= bounds.perplexity):
         reasons.append(
             f"its other answers changed too much (KL {drift.kl:.3f}, perplexity "
             f"{drift.perplexity:+.1%})"

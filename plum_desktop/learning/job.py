@@ -143,7 +143,7 @@ class JobFolder:
             values["recipe"] = recipes.from_dict(values["recipe"])
             values["chats"] = tuple(values["chats"])
             return JobSpec(**values)
-        except (FileNotFoundError, KeyError, TypeError) as error:
+        except (FileNotFoundError, AttributeError, KeyError, TypeError) as error:
             raise DamagedFile(
                 f"The learning job in {self.root} cannot be read; discard it and learn again."
             ) from error

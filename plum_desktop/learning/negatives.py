@@ -9,11 +9,11 @@ from plum_desktop.base.types import Fact, FactKind, FactSource
 from plum_desktop.learning import rules
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.recipe import Recipe
-from plum_desktop.learning.words import Overlap
+from plum_desktop.learning.words import Overlap, words
 
 # Weighted share of a statement's meaningful words in one chat, from which it may be true.
 TRUE_FROM = 0.6
-_SAME_FORM_TRIES = 12
+_TRIES, _SAME_FORM_TRIES = 24, 8  # for each negative
 
 
 class Negatives:
@@ -22,6 +22,7 @@ class Negatives:
     def __init__(self, stock: Sequence[Conversation], chats: Mapping[str, str]) -> None:
         """`chats` maps every stored chat, new and old, to its text."""
         self._overlap = Overlap(chats)
+        self._said = frozenset(word for text in chats.values() for word in words(text))
         self._facts: dict[str, list[Fact]] = {c.id: rules.facts_of(c) for c in stock}
         self._conversations = {c.id: c for c in stock}
         self._named: list[str] = []  # stock conversations with a topic
@@ -42,10 +43,14 @@ class Negatives:
         near = self._stock.nearest(conversation.text)[:6]
         every = list(self._facts)
         found: dict[str, Fact] = {}
-        for number in range(count * _SAME_FORM_TRIES):
+        like, tries = None, 0
+        for number in range(count * _TRIES):
             if len(found) == count or not positives:
                 break
-            like = rng.choice(positives)
+            # What failed is tried again in the same form, or rare kinds would come out rarer.
+            if like is None or tries == _SAME_FORM_TRIES:
+                like, tries = rng.choice(positives), 0
+            tries += 1
             roll = rng.random()
             kind: FactKind = like.kind
             if roll < recipe.altered_share:
@@ -60,6 +65,7 @@ class Negatives:
             found[subject] = self.fact(
                 conversation, f"{conversation.id}-n{number}", kind, subject, "rule"
             )
+            like = None
         return list(found.values())
 
     @staticmethod
@@ -98,4 +104,9 @@ class Negatives:
     def _altered(self, like: Fact, rng: random.Random) -> str | None:
         """A part of a true fact with a detail that no chat knows."""
         changed = rules.altered(like, self._details, rng)
-        return changed[0] if changed and not self._overlap.highest(changed[1]) else None
+        if changed is None:
+            return None
+        text, detail = changed
+        # Every word of it, as a single digit has no stem.
+        known = self._overlap.highest(detail) or not self._said.isdisjoint(words(detail))
+        return None if known else text

@@ -85,7 +85,7 @@ def _by_prefix(rows: Sequence[Row]) -> list[tuple[int, list[Row]]]:
             supervised = np.nonzero(row.weights)[0]
             # What is predicted from within the prefix must stay a row's own.
             if len(supervised):
-                shared = min(shared, int(supervised[0]) - 1)
+                shared = min(shared, max(0, int(supervised[0]) - 1))
         found.append((max(0, shared) if len(group) > 1 else 0, group))
     return found
 

@@ -38,9 +38,11 @@ class Recipe:
     answered_share: float = 0.3  # of the questions, whose answer goes on behind the yes or no
 
     # What keeps the rest as it was.
-    anchor_sequences: int = 4  # of ordinary text a step, pulled to the untouched base by KL
+    # A step pulls so many of each to the untouched base by KL.
+    anchor_texts: int = 4
+    anchor_questions: int = 6
     anchor_tokens: int = 32  # positions of a sequence at which they are pulled
-    anchor_weight: float = 2.0
+    anchor_weight: float = 5.0
     replay_questions: int = 6  # of facts learned before, a step
 
     # LoRA and optimizer.
@@ -52,9 +54,12 @@ class Recipe:
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
     batch_conversations: int = 1  # whose questions make up one step
-    average_last: float = 0.0  # share of the steps whose weights are averaged; 0: none
 
     seed: int = 0
+
+    @property
+    def anchored(self) -> bool:
+        return self.anchor_texts + self.anchor_questions > 0
 
 
 # What of PLUM is published: strictly sequential, 10 epochs a conversation, balanced yes and no,
@@ -70,7 +75,8 @@ _PRESETS = {
         near_share=0.5,
         altered_share=0.0,
         rule_facts=False,
-        anchor_sequences=0,
+        anchor_texts=0,
+        anchor_questions=0,
         replay_questions=0,
         learning_rate=2e-4,
     ),

@@ -72,12 +72,13 @@ class Plan:
     def load(cls, path: Path) -> Plan:
         """Raises DamagedFile for anything that `save` did not write."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # Opened here, as numpy leaves a damaged file open.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 kept = {key: arrays[key] for key in arrays.files}
             ends = np.cumsum(kept["step_sizes"])[:-1]
             steps = [part.tolist() for part in np.split(kept["steps"], ends)]
             return cls(_rows(kept), steps if len(kept["step_sizes"]) else [])
-        except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, IndexError, BadZipFile) as error:
             raise DamagedFile(
                 f"The training rows in {path} are damaged; discard this job and learn again."
             ) from error

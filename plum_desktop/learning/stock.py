@@ -26,6 +26,11 @@ def conversations() -> list[Conversation]:
     return found
 
 
+def questions() -> list[str]:
+    """Short questions of general skill that anchor the model; none is a canary."""
+    return [row["question"] for row in _read("stock", "questions.jsonl")]
+
+
 def drift_texts() -> list[list[WireMessage]]:
     """Conversations, as wire messages, on which drift is measured."""
     return [row["messages"] for row in _read("neutral", "drift.jsonl")]

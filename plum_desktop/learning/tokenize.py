@@ -37,6 +37,7 @@ class Encoder:
     def __init__(self, tokenizer: PromptTokenizer, recipe: Recipe) -> None:
         self._tokenizer = tokenizer
         self._recipe = recipe
+        self._end = self._end_of_answer()
 
     def row(self, example: Example) -> Row:
         """One training row of an example's exchanges."""
@@ -49,6 +50,8 @@ class Encoder:
             before = list(messages)
             messages.append({"role": "user", "content": exchange.question})
             prompt = self._tokenizer.render_ids(messages)
+            if prompt[: len(ids)] != ids:
+                weights.clear()  # a template that shows earlier turns otherwise than it had them
             start, end = self._differing(before, prompt)
             for place in range(start, end):
                 weights[place] = (
@@ -63,22 +66,28 @@ class Encoder:
                 break
             answer = exchange.verdict + exchange.rest
             messages.append({"role": "assistant", "content": answer})
-            ids = self._tokenizer.render_ids(messages, add_generation_prompt=False)
-            if ids[: len(prompt)] != prompt:
-                # A template that trims or rewrites earlier turns: go on from the prompt itself.
-                ids = [*prompt, *self._tokenizer.ids(answer), self._tokenizer.end_of_turn]
+            # As the engine goes on from the prompt, whatever a template puts before an answer.
+            ids = [*prompt, *self._tokenizer.ids(answer), self._end]
             verdict = len(self._tokenizer.ids(exchange.verdict)) if exchange.verdict else 0
-            last = self._end_of_answer(ids, len(prompt))
-            for place in range(len(prompt), last):
+            for place in range(len(prompt), len(ids)):
                 inside = place < len(prompt) + verdict
                 weights[place] = (
                     self._recipe.verdict_weight if inside else self._recipe.answer_weight
                 )
-        ids = ids[: max(weights) + 1]
         dense = np.zeros(len(ids), np.float32)
         for place, weight in weights.items():
             dense[place] = weight
         return Row(np.array(ids, np.int32), dense)
+
+    def _end_of_answer(self) -> int:
+        """The token with which the template ends an answer."""
+        turns: list[WireMessage] = [
+            {"role": "user", "content": _PROBE},
+            {"role": "assistant", "content": _PROBE},
+        ]
+        ids = self._tokenizer.render_ids(turns, add_generation_prompt=False)
+        ends = (token for token in reversed(ids) if self._tokenizer.is_end(token))
+        return next(ends, self._tokenizer.end_of_turn)
 
     def _differing(self, before: Sequence[WireMessage], prompt: list[int]) -> tuple[int, int]:
         """Where the last user message's own tokens stand in `prompt`."""
@@ -91,13 +100,6 @@ class Encoder:
         while end < min(len(prompt), len(other)) - start and prompt[-1 - end] == other[-1 - end]:
             end += 1
         return start, len(prompt) - end
-
-    def _end_of_answer(self, ids: list[int], start: int) -> int:
-        """One behind the first token of the answer that ends the turn."""
-        for place in range(start, len(ids)):
-            if self._tokenizer.is_end(ids[place]):
-                return place + 1
-        return len(ids)
 
 
 def make_rows(
@@ -112,17 +114,25 @@ def make_rows(
     spec = job.read_spec()
     recipe = spec.recipe
     conversations = [Conversation.from_dict(row) for row in read_json_lines(job.conversations)]
-    facts = read_facts(job.facts)
-    kept_back = held_back(facts, recipe.seed)
+    facts = [fact for fact in read_facts(job.facts) if fact.state != "excluded"]
+    kept_back = held_back(facts, recipe.seed)  # of the same facts as the gate
     by_chat: dict[str, list[Fact]] = defaultdict(list)
     for fact in facts:
-        usable = fact.state != "excluded" and fact.id not in kept_back
-        if fact.chat_id is not None and usable:
+        if fact.chat_id is not None and fact.id not in kept_back:
             by_chat[fact.chat_id].append(fact)
     lessons = curriculum.lessons(conversations, by_chat)
     replay = read_facts(job.replay_facts) if job.replay_facts.exists() else []
-    rows = anchor_rows.load(anchors, recipe.anchor_tokens) if anchors else []
-    pool, steps = len(rows), []
+    pools: list[tuple[range, int]] = []
+    rows: list[Row] = []
+    if anchors:
+        loaded = anchor_rows.load(anchors, recipe.anchor_tokens)
+        rows = loaded.texts + loaded.questions
+        texts = len(loaded.texts)
+        pools = [
+            (range(texts), recipe.anchor_texts),
+            (range(texts, len(rows)), recipe.anchor_questions),
+        ]
+    steps = []
     rng = random.Random(f"{recipe.seed} anchors")
     tokenizer = open_vocab(Path(spec.model))
     try:
@@ -132,7 +142,8 @@ def make_rows(
             check()
             step = list(range(len(rows), len(rows) + len(batch)))
             rows.extend(encoder.row(example) for example in batch)
-            step += rng.sample(range(pool), min(pool, recipe.anchor_sequences))
+            for pool, count in pools:
+                step += rng.sample(pool, min(len(pool), count))
             steps.append(step)
             progress((done + 1) / len(batches), "preparing the lessons")
     finally:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock, write_text
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.recipe import Recipe
@@ -63,7 +64,8 @@ def train(
 ) -> TrainResult:
     """Run every step of `job.rows` from the last checkpoint on; writes `job.adapter`.
 
-    Raises Cancelled (through `watch.check`) after writing a checkpoint, DamagedFile, DiskFull.
+    Raises Cancelled (through `watch.check`) after writing a checkpoint, DamagedFile, DiskFull,
+    PlumError when the loss is no longer a number.
     """
     plan = Plan.load(job.rows)
     trainer = make_trainer()
@@ -77,8 +79,8 @@ def train(
             _give_way(watch, job.paused, busy, step / total)
             begun = time.monotonic()
             result = trainer.step(plan.batch(step), rate(recipe, step, total))
-            if not math.isfinite(result.loss):
-                raise FloatingPointError("the loss is no longer a number")
+            if not math.isfinite(result.loss + result.drift):
+                raise FloatingPointError
             pace.append(time.monotonic() - begun)
             done, tokens = step + 1, tokens + result.tokens
             losses.append({"step": step, "loss": result.loss, "drift": result.drift})
@@ -92,6 +94,11 @@ def train(
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 _save(job, trainer, done, losses)
                 saved = time.monotonic()
+    except FloatingPointError as error:
+        # The weights are spoilt, so the last checkpoint stays the last.
+        raise PlumError(
+            "Learning failed: the loss is no longer a number; discard this run and learn again."
+        ) from error
     except BaseException:
         if 0 < done < total:
             _save(job, trainer, done, losses)

@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 _FENCE = re.compile(r"```.*?(```|\Z)", re.S)
-_MARKUP = re.compile(r"[*_`#>|]+|\[(?P<text>[^\]]*)\]\([^)]*\)")
+# Marks at a word's edge: within one, as in parcel_id, 2*3 and C#, they are the writer's own.
+_MARKUP = re.compile(
+    r"[`>|]+|(?<!\w)[*_#]+|[*_]+(?!\w)|\[(?P<text>[^\]]*)\]\([^)]*\)",
+)
 _BULLET = re.compile(r"^\s*(?:[-*•–+]|\(?\d{1,2}[.)])\s+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
@@ -49,9 +52,14 @@ def sentences(text: str) -> list[str]:
     return found
 
 
+def _straight(text: str) -> str:
+    """`text` with the apostrophes of a keyboard, where a phone writes curly ones."""
+    return text.replace("’", "'")
+
+
 def words(text: str) -> list[str]:
     """Lower-case words, in order."""
-    return [word.lower() for word in _WORD.findall(text)]
+    return [word.lower() for word in _WORD.findall(_straight(text))]
 
 
 def stem(word: str) -> str:
@@ -62,7 +70,7 @@ def stem(word: str) -> str:
             break
     if len(word) > 3 and word[-1] == word[-2]:
         word = word[:-1]
-    return word.rstrip("e") if len(word) > 4 else word
+    return word.rstrip("e") if len(word) > 3 else word
 
 
 def content_stems(text: str) -> list[str]:
@@ -86,7 +94,7 @@ def to_second_person(text: str) -> str:
         word = match.group()
         return _SWAPS.get(word.lower(), word)
 
-    text = _SWAP_WORD.sub(swap, text)
+    text = _SWAP_WORD.sub(swap, _straight(text))
     return re.sub(r"\byou was\b", "you were", text)
 
 
@@ -96,7 +104,9 @@ def lower_first(text: str) -> str:
     bare = first.strip(",.;:'\"")
     if bare == "I" or bare.startswith("I'") or (len(bare) > 1 and bare == bare.upper()):
         return text
-    if bare.lower() in STOP_WORDS or stem(bare.lower()) != bare.lower() or bare.islower():
+    low = bare.lower()
+    inflected = stem(low) != low and not (len(low) < 5 and low.endswith("e"))  # Kate, Rome
+    if low in STOP_WORDS or inflected or bare.islower():
         return text[:1].lower() + text[1:]
     return text
 

@@ -127,7 +127,9 @@ def _show(app: QApplication, one: OneWindow, plum: Plum) -> int:
     window = MainWindow(plum)
     one.called.connect(lambda: _raise(window))
     _report_defects(window)
-    signal.signal(signal.SIGINT, lambda *_: window.close())
+    signs = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(sign, lambda *_: window.leave()) for sign in signs]
+    app.commitDataRequest.connect(lambda _: window.leave())  # the session ends
     # Python sees a signal only while it runs; the event loop lets it, now and then.
     awake = QTimer(interval=500)
     awake.timeout.connect(lambda: None)
@@ -135,6 +137,8 @@ def _show(app: QApplication, one: OneWindow, plum: Plum) -> int:
     window.show()
     QTimer.singleShot(0, window, window.start)
     status = app.exec()
+    for sign, handler in zip(signs, before, strict=True):
+        signal.signal(sign, handler)
     sys.excepthook = sys.__excepthook__
     return status
 

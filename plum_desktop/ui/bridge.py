@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -40,7 +41,9 @@ def sentence(error: BaseException) -> str:
     """What to tell a person about `error`; a defect of ours goes to the log as well."""
     if isinstance(error, PlumError):
         return str(error)
-    log.error("%s in the window", type(error).__name__, exc_info=error)
+    # Where it happened, but not what the error says: that may quote a chat.
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s in the window\n%s", type(error).__name__, where)
     words = QCoreApplication.translate(
         "bridge",
         "Something went wrong inside Plum ({name}); the log in the data folder has the details.",

@@ -150,7 +150,7 @@ class Composer(QFrame):
         if self._busy:
             self._go.set_text(self.tr("Stop"), "Esc")
         else:
-            self._go.set_text(self.tr("Send"), self.tr("Enter"))
+            self._go.set_text(self.tr("Send"), "Return")
         self._go.setEnabled(self._busy or bool(self.text().strip()))
 
     def _on_entered(self) -> None:

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
+    QColor,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,10 +30,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from plum_desktop.ui import words
 from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, icon, set_property, text_font
 
 Tone = Literal["plain", "muted", "accent", "danger", "warn", "good", "on_accent"]
 Kind = Literal["plain", "primary", "quiet", "danger", "row"]
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 def label(
@@ -45,10 +57,20 @@ def small(text: str = "", *, tone: Tone = "muted", wrap: bool = False) -> QLabel
     return label(text, tone=tone, pixels=SMALL_PIXELS, wrap=wrap)
 
 
+class _Button(QPushButton):
+    """Enter presses it, as the space bar does."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in _ENTER and self.menu() is None:
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
+
 def button(
     text: str, kind: Kind = "plain", clicked: Callable[[], object] | None = None
 ) -> QPushButton:
-    made = QPushButton(text)
+    made = _Button(text)
     made.setProperty("kind", kind)
     made.setAccessibleName(text)
     made.setAutoDefault(False)
@@ -56,6 +78,17 @@ def button(
     if clicked:
         made.clicked.connect(lambda: clicked())
     return made
+
+
+def with_keys(text: str, shortcut: str) -> str:
+    """`text` and the keys that do the same, as this system writes them."""
+    keys = QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
+    return f"{text}  ({keys})"
+
+
+def announce(widget: QWidget, text: str) -> None:
+    """Have a screen reader say what a sighted reader sees happen."""
+    QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, text))
 
 
 def rule() -> QFrame:
@@ -118,11 +151,17 @@ class IconButton(QToolButton):
 
     def set_text(self, text: str, shortcut: str = "") -> None:
         self.setAccessibleName(text)
-        self.setToolTip(f"{text}  ({shortcut})" if shortcut else text)
+        self.setToolTip(with_keys(text, shortcut) if shortcut else text)
 
     def set_icon(self, name: str) -> None:
         self._icon = name
         self._draw()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in _ENTER and self.menu() is None:
+            self.click()
+        else:
+            super().keyPressEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -194,9 +233,9 @@ class Switch(QCheckBox):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(track.adjusted(-1.5, -1.5, 1.5, 1.5), 10, 10)
         painter.setPen(QColor(theme.text))
-        words = self.rect().adjusted(42, 0, 0, 0)
+        area = self.rect().adjusted(42, 0, 0, 0)
         middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-        painter.drawText(words, middle, self.text())
+        painter.drawText(area, middle, self.text())
 
 
 class Choice(QComboBox):
@@ -230,6 +269,7 @@ class Notice(QFrame):
         self._sign = IconLabel("alert", tone=tone)
         self._sign.setVisible(tone != "plain")
         row.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignVCenter)
+        self._text = text
         self._words = label(text, wrap=True)
         row.addWidget(self._words, 1)
         self._buttons = QHBoxLayout()
@@ -243,14 +283,15 @@ class Notice(QFrame):
         self.setAccessibleName(text)
 
     def say(self, text: str, tone: Literal["plain", "danger", "warn"] = "plain") -> None:
-        self._words.setText(text)
+        self._text = text
+        self._words.setText(words.breakable(text))
         self.setAccessibleName(text)
         self._sign.setVisible(tone != "plain")
         self._sign.set_icon("alert", tone)
         set_property(self, "tone", tone)
 
     def text(self) -> str:
-        return self._words.text()
+        return self._text
 
     def set_buttons(self, *buttons: QPushButton) -> None:
         for old in self._made:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QApplication, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QMessageBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Chat, FinishReason, Message, Role, WireMessage
@@ -18,7 +25,7 @@ from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.chat_header import ChatHeader
 from plum_desktop.ui.composer import Composer
-from plum_desktop.ui.controls import Column, Notice, button, small
+from plum_desktop.ui.controls import Column, Notice, announce, button, small
 from plum_desktop.ui.turn_list import TurnList
 from plum_desktop.ui.turn_view import GUTTER, column_width
 from plum_desktop.ui.turns import Turn, TurnModel
@@ -54,9 +61,11 @@ class Conversation(QWidget):
         self._chat: Chat | None = None  # None: a new chat, or a temporary one
         self._temporary: list[Message] | None = None
         self._memory_of_new = True
+        self._first = False  # whether the store holds no chat at all
         self._opening = 0  # the newest request to show something wins
         self._busy: str | None = None  # the chat that is being answered
         self._stopped = False  # that its reader has stopped it
+        self._loading = False  # whether the hint speaks of a model being loaded
         self._sent = ""  # what was sent last, should sending fail
         self._edited: Turn | None = None
         self._drafts: dict[str, str] = {}
@@ -104,7 +113,11 @@ class Conversation(QWidget):
         box.setSpacing(0)
         box.addWidget(self.header)
         box.addWidget(self._stack, 1)
-        box.addWidget(column)
+        below = QHBoxLayout()
+        bar = self.list.verticalScrollBar().sizeHint().width()
+        below.setContentsMargins(0, 0, bar, 0)  # in line with the text above
+        below.addWidget(column)
+        box.addLayout(below)
         self.setFocusProxy(self.composer)
 
         bridge.reply_grew.connect(self._on_reply_grew)
@@ -142,8 +155,6 @@ class Conversation(QWidget):
             self.composer.set_text(self._drafts.pop("", ""))
         self._show_chat()
         self.composer.setFocus()
-
-    _first = False
 
     def set_first(self, first: bool) -> None:
         """Whether the store holds no chat at all."""
@@ -186,6 +197,13 @@ class Conversation(QWidget):
         """Read the chat on screen again: something else may have written to it."""
         if self._chat and self._busy != self._chat.id:
             self.open(self._chat.id)
+
+    def forget(self, chat_id: str) -> None:
+        """A chat was deleted: leave it, and let nobody go on answering there."""
+        if self._busy == chat_id:
+            self.stop()
+        if self.chat_id == chat_id:
+            self.new_chat()
 
     def set_chat(self, chat: Chat) -> None:
         """The side bar has changed something about the chat on screen."""
@@ -280,7 +298,7 @@ class Conversation(QWidget):
 
     def _make_chat(self, text: str) -> None:
         """Store a new chat for its first message, then send that."""
-        memory = self._memory_of_new
+        memory, title = self._memory_of_new, self._plum.chats.title_of(text)
         self._wait_for_reply()
         self._busy = ""
         self._opening += 1
@@ -290,6 +308,7 @@ class Conversation(QWidget):
             self._busy = chat.id
             if wanted == self._opening:
                 self._chat = chat
+                self._show_chat()
                 self.chat_made.emit(chat.id)
             self._show_busy()
             self._bridge.reply(
@@ -301,7 +320,7 @@ class Conversation(QWidget):
             self._take_back(error)
 
         self._bridge.ask(
-            lambda: self._plum.store.chats.create(memory=memory), made, failed, owner=self
+            lambda: self._plum.store.chats.create(title, memory=memory), made, failed, owner=self
         )
 
     def _answer(self, work: Callable[[OnText], object]) -> None:
@@ -362,16 +381,18 @@ class Conversation(QWidget):
 
     def _on_reply_grew(self, chat_id: str, message_id: str, text: str) -> None:
         self._growing = (chat_id, message_id, text)
+        self.loaded()
         if chat_id == self._key and self.turns.rowCount():
             self.turns.grow(message_id, text)
 
     def _on_reply_ended(self, chat_id: str, error: str | None) -> None:
-        self._busy, self._growing = None, ("", "", "")
+        self._busy, self._growing, self._loading = None, ("", "", ""), False
         if chat_id == _TEMPORARY:
             self._end_temporary(error)
         elif chat_id == self.chat_id:
             self._end_reply(chat_id, error)
         self._show_busy()
+        announce(self, error or self.tr("Plum has answered."))
         if chat_id != _TEMPORARY:
             self.chat_changed.emit(chat_id)
 
@@ -403,9 +424,7 @@ class Conversation(QWidget):
         last = self.turns.last()
         if last and last.role == "assistant" and last.text:
             reply = self._message("assistant", last.text, last.id)
-            reason: FinishReason = (
-                "failed" if error else "cancelled" if self._stopped else "stop"
-            )
+            reason: FinishReason = "failed" if error else "cancelled" if self._stopped else "stop"
             said.append(dataclasses.replace(reply, finish_reason=reason))
         elif said and said[-1].role == "user":
             self.composer.set_text(said.pop().text)
@@ -424,11 +443,15 @@ class Conversation(QWidget):
         self._say(error)
 
     def _on_engine_progressed(self, fraction: float, _text: str) -> None:
-        if fraction >= 1.0:
+        share = words.percent(fraction)
+        self._hint.setText(self.tr("Loading the model, {share}").format(share=share))
+        self._loading = True
+
+    def loaded(self) -> None:
+        """The model has been loaded, or could not be."""
+        if self._loading:
+            self._loading = False
             self._show_busy()
-        else:
-            share = words.percent(fraction)
-            self._hint.setText(self.tr("Loading the model, {share}").format(share=share))
 
     # What can be done with a turn
 
@@ -511,9 +534,7 @@ class Conversation(QWidget):
         if self._chat:
             chat_id = self._chat.id
             self._chat = dataclasses.replace(self._chat, memory=on)
-            self._bridge.ask(
-                lambda: self._plum.store.chats.update(chat_id, memory=on), owner=self
-            )
+            self._bridge.ask(lambda: self._plum.store.chats.update(chat_id, memory=on), owner=self)
         else:
             self._memory_of_new = on
         self._show_chat()
@@ -551,4 +572,3 @@ class Conversation(QWidget):
         else:
             self.notice.set_buttons()
         self.notice.show()
-

@@ -143,9 +143,12 @@ class LessonModel(QAbstractTableModel):
             return self.tr("Deleted")
         assert run
         return {
-            "running": self.tr("Learning"), "paused": self.tr("Paused"),
-            "interrupted": self.tr("Interrupted"), "done": self.tr("Deleted"),
-            "refused": self.tr("Not switched on"), "failed": self.tr("Failed"),
+            "running": self.tr("Learning"),
+            "paused": self.tr("Paused"),
+            "interrupted": self.tr("Interrupted"),
+            "done": self.tr("Deleted"),
+            "refused": self.tr("Not switched on"),
+            "failed": self.tr("Failed"),
             "stopped": self.tr("Stopped"),
         }[run.state]
 
@@ -169,9 +172,7 @@ class LearningPage(Page):
         self._bridge = bridge
         self._lessons = lessons
         self._plum = bridge.plum
-        self.learn_button = button(
-            self.tr("Learn from my chats"), "primary", self.learn_asked.emit
-        )
+        self.learn_button = button(self.tr("Learn from my chats"), "primary", self.learn_asked.emit)
         self.head.addWidget(self.learn_button)
         self.body.addWidget(self._make_now())
 

@@ -205,8 +205,10 @@ class FactModel(QAbstractListModel):
 def state_word(fact: Fact) -> str:
     source = QObject()
     return {
-        "waiting": source.tr("waiting"), "learned": source.tr("learned"),
-        "weak": source.tr("weak"), "excluded": source.tr("excluded"),
+        "waiting": source.tr("waiting"),
+        "learned": source.tr("learned"),
+        "weak": source.tr("weak"),
+        "excluded": source.tr("excluded"),
         "contradicted": source.tr("no longer so"),
     }[fact.state]
 
@@ -218,7 +220,7 @@ class FactDelegate(TickDelegate):
         view = option.widget
         width = view.viewport().width() if isinstance(view, QListView) else option.rect.width()
         rect = QFontMetrics(text_font(14)).boundingRect(
-            QRect(0, 0, max(80, width - TEXT_LEFT - _BADGE - 12), 4000),
+            QRect(0, 0, max(80, width - TEXT_LEFT - _BADGE), 4000),
             Qt.TextFlag.TextWordWrap, str(index.data()),
         )  # fmt: skip
         return QSize(width, max(38, rect.height() + 18))
@@ -402,5 +404,3 @@ class _FactView(QListView):
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-
-

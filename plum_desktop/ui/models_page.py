@@ -134,9 +134,8 @@ class ModelsPage(Page):
     def use(self, name: str) -> None:
         """Answer with another model from now on."""
         self._bridge.ask(
-            lambda: self._service.use(name), lambda _: self.refresh(), self.say, owner=self,
-            lane="slow",
-        )  # fmt: skip
+            lambda: self._service.use(name), lambda _: self.refresh(), owner=self, lane="slow"
+        )
 
     def choose_file(self) -> None:
         dialog = open_dialog(self, self.tr("Add a model"), self.tr("GGUF models (*.gguf)"))

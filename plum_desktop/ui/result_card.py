@@ -35,9 +35,7 @@ class CardRows(QWidget):
         self._labels = []
         for at, row in enumerate(card.rows if card else []):
             before = self.tr("before: {figure}").format(figure=row.before) if row.before else ""
-            for column, made in enumerate(
-                (small(row.label), label(row.value), small(before))
-            ):
+            for column, made in enumerate((small(row.label), label(row.value), small(before))):
                 self._grid.addWidget(made, at, column, Qt.AlignmentFlag.AlignTop)
                 self._labels.append(made)
 

@@ -23,6 +23,7 @@ from plum_desktop.base.settings import Settings
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.controls import Choice, button, label, small
 from plum_desktop.ui.page import Page
+from plum_desktop.ui.words import breakable
 
 _ELSEWHERE = ("model",)  # chosen on the Models page
 _LONG = ("persona",)
@@ -55,7 +56,11 @@ class SettingsPage(Page):
         place = QHBoxLayout()
         folder = bridge.plum.folder.root
         place.addWidget(
-            small(self.tr("Everything is kept in {folder}").format(folder=folder), wrap=True), 1
+            small(
+                self.tr("Everything is kept in {folder}").format(folder=breakable(str(folder))),
+                wrap=True,
+            ),
+            1,
         )
         place.addWidget(
             button(

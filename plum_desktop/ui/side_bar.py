@@ -33,7 +33,7 @@ from plum_desktop.ui.chat_list import (
     HitModel,
     HitRole,
 )
-from plum_desktop.ui.controls import IconButton, Notice, button, small
+from plum_desktop.ui.controls import IconButton, Notice, button, small, with_keys
 from plum_desktop.ui.theme import current_theme, icon, set_property
 
 Page = Literal["chat", "memory", "learning", "models", "settings"]
@@ -47,15 +47,15 @@ _TITLES_AT_MOST = 10
 
 class SideBar(QFrame):
     """Signals:
-        new_asked, temporary_asked
-        chat_chosen(chat id), hit_chosen(chat id, message id)
-        chat_updated(Chat): renamed, pinned, archived or kept from learning
-        chat_removed(chat id): deleted, for now or for good
-        page_chosen(page name)
-        learned_changed: what there is to learn may be another amount now
-        import_asked, export_asked(chat id; empty: all of them)
-        narrowed: the reader wants less of it, or more
-        counted(how many chats there are)
+    new_asked, temporary_asked
+    chat_chosen(chat id), hit_chosen(chat id, message id)
+    chat_updated(Chat): renamed, pinned, archived or kept from learning
+    chat_removed(chat id): deleted, for now or for good
+    page_chosen(page name)
+    learned_changed: what there is to learn may be another amount now
+    import_asked, export_asked(chat id; empty: all of them)
+    narrowed: the reader wants less of it, or more
+    counted(how many chats there are)
     """
 
     new_asked = Signal()
@@ -106,7 +106,7 @@ class SideBar(QFrame):
         row.setContentsMargins(12, 0, 8, 0)
         row.setSpacing(4)
         self.new_button = button(self.tr("New chat"), "plain", self.new_asked.emit)
-        self.new_button.setToolTip(self.tr("New chat  (Ctrl+N)"))
+        self.new_button.setToolTip(with_keys(self.tr("New chat"), "Ctrl+N"))
         row.addWidget(self.new_button, 1)
         self.more_button = IconButton("more", self.tr("More"))
         self.more_button.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
@@ -132,7 +132,7 @@ class SideBar(QFrame):
         self.search = _SearchField()
         self.search.setObjectName("search")
         self.search.setClearButtonEnabled(True)
-        self.search.setPlaceholderText(self.tr("Search  Ctrl+K"))
+        self.search.setPlaceholderText(with_keys(self.tr("Search"), "Ctrl+K"))
         self.search.setAccessibleName(self.tr("Search all chats"))
         self._glass = QAction(self.search)
         self.search.addAction(self._glass, QLineEdit.ActionPosition.LeadingPosition)
@@ -188,7 +188,7 @@ class SideBar(QFrame):
         ):  # fmt: skip
             made = button(title, "row", partial(self.page_chosen.emit, name))
             made.setCheckable(True)
-            made.setToolTip(title if name != "settings" else f"{title}  (Ctrl+,)")
+            made.setToolTip(title if name != "settings" else with_keys(title, "Ctrl+,"))
             self.page_buttons[name] = made
         return self._grid
 
@@ -501,4 +501,3 @@ class _ChatView(QListView):
             self.chosen.emit(self.currentIndex())
         else:
             super().keyPressEvent(event)
-

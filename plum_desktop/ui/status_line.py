@@ -7,7 +7,7 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QWidget
 
 from plum_desktop.ui import words
-from plum_desktop.ui.controls import ElidedLabel, IconButton, IconLabel, button, small
+from plum_desktop.ui.controls import ElidedLabel, IconButton, IconLabel, button, small, with_keys
 from plum_desktop.ui.lessons import Lessons
 
 
@@ -33,7 +33,7 @@ class StatusLine(QFrame):
         self.text.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         row.addWidget(self.text)
         self.learn_button = button(self.tr("Learn from my chats"), "plain", self.learn_asked.emit)
-        self.learn_button.setToolTip(self.tr("Learn from my chats  (Ctrl+L)"))
+        self.learn_button.setToolTip(with_keys(self.tr("Learn from my chats"), "Ctrl+L"))
         self.result_button = button(self.tr("Show the result"), "quiet", self.result_asked.emit)
         row.addWidget(self.result_button)
         row.addWidget(self.learn_button)
@@ -84,7 +84,7 @@ class StatusLine(QFrame):
         self._sign.set_icon("learning", "accent" if running else "muted")
         waiting = len(lessons.plan.chats) if lessons.plan else 0
         if asking:
-            self.text.set_whole(self.tr("What was learned since the press is lost. Stop?"))
+            self.text.set_whole(self.tr("Stop? What this run has learned so far is lost."))
         elif running:
             self._show_progress()
         elif lessons.outcome:
@@ -93,15 +93,11 @@ class StatusLine(QFrame):
         elif lessons.plan is None:
             self.text.set_whole("")
         elif waiting:
-            self.text.set_whole(
-                self.tr("{chats} to learn").format(chats=words.chats(waiting))
-            )
+            self.text.set_whole(self.tr("{chats} to learn").format(chats=words.chats(waiting)))
         else:
             self.text.set_whole(self.tr("Nothing new to learn yet"))
         self.text.setVisible(bool(self.text.whole()))
-        self.setCursor(
-            Qt.CursorShape.PointingHandCursor if running else Qt.CursorShape.ArrowCursor
-        )
+        self.setCursor(Qt.CursorShape.PointingHandCursor if running else Qt.CursorShape.ArrowCursor)
 
     def _show_progress(self) -> None:
         lessons = self._lessons

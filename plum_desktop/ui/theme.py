@@ -91,14 +91,27 @@ def apply_theme(app: QApplication, choice: str) -> Theme:
 def _palette(theme: Theme) -> QPalette:
     role = QPalette.ColorRole
     colours = {
-        role.Window: theme.window, role.WindowText: theme.text, role.Base: theme.surface,
-        role.AlternateBase: theme.raised, role.Text: theme.text, role.Button: theme.surface,
-        role.ButtonText: theme.text, role.BrightText: theme.danger, role.Link: theme.accent,
-        role.LinkVisited: theme.accent, role.Highlight: theme.accent,
-        role.HighlightedText: theme.on_accent, role.PlaceholderText: theme.muted,
-        role.ToolTipBase: theme.surface, role.ToolTipText: theme.text, role.Accent: theme.accent,
-        role.Light: theme.surface, role.Midlight: theme.raised, role.Mid: theme.line,
-        role.Dark: theme.edge, role.Shadow: theme.edge,
+        role.Window: theme.window,
+        role.WindowText: theme.text,
+        role.Base: theme.surface,
+        role.AlternateBase: theme.raised,
+        role.Text: theme.text,
+        role.Button: theme.surface,
+        role.ButtonText: theme.text,
+        role.BrightText: theme.danger,
+        role.Link: theme.accent,
+        role.LinkVisited: theme.accent,
+        role.Highlight: theme.accent,
+        role.HighlightedText: theme.on_accent,
+        role.PlaceholderText: theme.muted,
+        role.ToolTipBase: theme.surface,
+        role.ToolTipText: theme.text,
+        role.Accent: theme.accent,
+        role.Light: theme.surface,
+        role.Midlight: theme.raised,
+        role.Mid: theme.line,
+        role.Dark: theme.edge,
+        role.Shadow: theme.edge,
     }
     palette = QPalette()
     for name, colour in colours.items():

@@ -44,7 +44,11 @@ class TurnList(QAbstractScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(self.tr("Conversation"))
+        # Always there, so that text does not wrap anew when a chat outgrows the view; with
+        # nothing to scroll it is disabled, which the style sheet makes invisible.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.verticalScrollBar().setSingleStep(40)
+        self.viewport().setAutoFillBackground(False)
         self._model = model
         self._heights: list[int] = []
         self._views: dict[int, TurnView] = {}  # by turn key; the newest used last
@@ -200,6 +204,7 @@ class TurnList(QAbstractScrollArea):
         rows, high = self._model.rowCount(), self.viewport().height()
         if rows == 0:
             self.verticalScrollBar().setRange(0, 0)
+            self.verticalScrollBar().setEnabled(False)
             self._newest.hide()
             return
         if self._follows:
@@ -218,6 +223,7 @@ class TurnList(QAbstractScrollArea):
         bar = self.verticalScrollBar()
         was = bar.blockSignals(True)
         bar.setRange(0, most)
+        bar.setEnabled(most > 0)
         bar.setPageStep(high)
         bar.setValue(kept)
         bar.blockSignals(was)

@@ -36,6 +36,7 @@ from plum_desktop.ui.controls import IconButton, button, label, small
 from plum_desktop.ui.markdown import Block, blocks_of, highlighted, plain_blocks_of, prose_style
 from plum_desktop.ui.theme import LINE_WIDTH, code_font, current_theme, set_property, text_font
 from plum_desktop.ui.turns import Turn
+from plum_desktop.ui.words import breakable
 
 GUTTER = 56
 _MARGIN = 16  # left and right of everything
@@ -340,7 +341,7 @@ class TurnView(QWidget):
             "stopped": self.tr("Stopped."),
             "failed": turn.error or self.tr("This reply was interrupted."),
         }.get(turn.state, "")
-        self._note_words.setText(words)
+        self._note_words.setText(breakable(words))
         self._note.setVisible(bool(words))
         failed = turn.state == "failed"
         remedy = self.tr("Choose a model") if turn.needs_model else self.tr("Try again")
@@ -378,7 +379,7 @@ class TurnView(QWidget):
             block.setGeometry(left, y, text, high)
             y += high
         if self._turn.state == "waiting" or (not self._blocks and self._note.isHidden()):
-            self._wait.setGeometry(left, y - 3, text, line)
+            self._wait.setGeometry(left, y - 4, text, line)
             y += line
         if not self._note.isHidden():
             y += 4 if self._blocks else 0
@@ -484,4 +485,3 @@ def _confirm_copy(made: IconButton, done: str, before: str) -> None:
         made.set_text(before)
 
     QTimer.singleShot(1200, made, back)
-

@@ -43,7 +43,9 @@ class Welcome(QWidget):
         points = QVBoxLayout(self._points)
         points.setContentsMargins(0, 0, 0, 0)
         points.setSpacing(12)
-        place = self.tr("Your words stay on this computer, in {place}").format(place=folder.root)
+        place = self.tr("Your words stay on this computer, in {place}").format(
+            place=words.breakable(str(folder.root))
+        )
         points.addWidget(_Point("folder", place))
         self._model = _Point("models", "")
         self._other = button(self.tr("Other models"), "quiet", self.models_asked.emit)

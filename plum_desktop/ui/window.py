@@ -26,7 +26,7 @@ from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import FileLock, read_json, write_json
 from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.controls import Notice, button
+from plum_desktop.ui.controls import Notice, announce, button
 from plum_desktop.ui.conversation import Conversation
 from plum_desktop.ui.export import AdapterExport, open_dialog, save_dialog
 from plum_desktop.ui.learn_sheet import LearnSheet
@@ -66,6 +66,7 @@ class MainWindow(QMainWindow):
         self.lessons = Lessons(self.bridge, self)
         self._wanted_mode: Mode = "full"  # where there is room for it
         self._leaving = False
+        self._warm = False  # whether to load what the next reply will need
         self._state_file = plum.folder.root / "window.json"
 
         self.side = SideBar(self.bridge)
@@ -149,7 +150,7 @@ class MainWindow(QMainWindow):
         side.chat_chosen.connect(self.open_chat)
         side.hit_chosen.connect(self.open_chat)
         side.chat_updated.connect(chat.set_chat)
-        side.chat_removed.connect(self._on_chat_removed)
+        side.chat_removed.connect(chat.forget)
         side.page_chosen.connect(self.show_page)
         side.learned_changed.connect(self.lessons.look_soon)
         side.import_asked.connect(self._on_import_asked)
@@ -215,19 +216,23 @@ class MainWindow(QMainWindow):
         self._warm_up()
         self.conversation.composer.setFocus()
 
-    _warm = False
-
     def _someone_answers(self) -> bool:
         """Whether some process is writing a reply now."""
         return FileLock(self.plum.folder.busy_lock).held_by_someone()
 
     def _warm_up(self) -> None:
-        """Load what the next reply will need; a failure is told when it is needed."""
+        """Load the model ahead; a failure is told when the model is needed."""
         if self._warm:
+            loaded = self.conversation.loaded
             self.bridge.ask(
-                lambda: self.plum.serving.engine(), lambda _: None, lambda _: None,
+                lambda: self.plum.serving.engine(), lambda _: loaded(), lambda _: loaded(),
                 owner=self, lane="reply",
             )  # fmt: skip
+
+    def leave(self) -> None:
+        """Close without a question: nobody may be there to answer."""
+        self._leaving = True
+        self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if self.lessons.running and not self._leaving:
@@ -255,8 +260,7 @@ class MainWindow(QMainWindow):
 
         def answered() -> None:
             if box.clickedButton() is leaves:
-                self._leaving = True
-                self.close()
+                self.leave()
 
         box.finished.connect(lambda _: answered())
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -369,10 +373,6 @@ class MainWindow(QMainWindow):
         self.side.refresh()
         self.lessons.look_soon()
 
-    def _on_chat_removed(self, chat_id: str) -> None:
-        if self.conversation.chat_id == chat_id:
-            self.new_chat()
-
     def _on_store_changed(self) -> None:
         self.side.refresh()
         self.conversation.refresh()
@@ -449,6 +449,7 @@ class MainWindow(QMainWindow):
         if outcome.state != "stopped":
             self.result.set_outcome(outcome)
             self._overlay.show_only(self.result)
+        announce(self, outcome.message)
         QApplication.alert(self)
 
     def _show_result(self) -> None:
@@ -476,7 +477,11 @@ class MainWindow(QMainWindow):
         """An interrupted job is offered, never begun again unasked."""
         run = self.lessons.interrupted
         if run is None or self.lessons.running:
+            focus = QApplication.focusWidget()
+            had_focus = focus is not None and self.offer.isAncestorOf(focus)
             self.offer.hide()
+            if had_focus:
+                self.pages[self.page].setFocus()
             return
         if not self.offer.isHidden():
             return

@@ -72,7 +72,9 @@ def section_of(updated: float, pinned: bool, now: datetime) -> str:
 
 def section_title(section: str) -> str:
     return {
-        "pinned": _tr("Pinned"), "today": _tr("Today"), "yesterday": _tr("Yesterday"),
+        "pinned": _tr("Pinned"),
+        "today": _tr("Today"),
+        "yesterday": _tr("Yesterday"),
         "earlier": _tr("Earlier"),
     }[section]
 
@@ -97,6 +99,11 @@ def number(value: int) -> str:
 def model_name(file_name: str) -> str:
     """A model's name without what its file says about quantization."""
     return re.sub(r"[.-](I?Q\d\w*|BF16|F16|F32)$", "", file_name.removesuffix(".gguf"), flags=re.I)
+
+
+def breakable(text: str) -> str:
+    """`text` with places to break inside paths and file names, which have no spaces."""
+    return re.sub(r"(?<=[/\\_])(?=\w)", "\u200b", text)
 
 
 def shortened(text: str, longest: int) -> str:

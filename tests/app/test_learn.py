@@ -37,7 +37,7 @@ PERMISSIVE = gate.Bounds(
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few steps, and a gate that asks little."""
     tiny = dataclasses.replace(
-        recipe.preset("default"), epochs=1, fewest_steps=5, questions=3, anchor_sequences=2
+        recipe.preset("default"), epochs=1, fewest_steps=5, questions=3, anchor_texts=1, anchor_questions=1
     )
     monkeypatch.setitem(recipe._PRESETS, "default", tiny)
     monkeypatch.setattr(jobs, "_ASKED_NEW", 6)
@@ -45,7 +45,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plum_desktop.learning.gate._DRIFT_TEXTS", 2)
     from plum_desktop.learning import stock
 
-    few = stock.canaries()[:3]
+    few, questions = stock.canaries()[:3], stock.questions()[:3]
+    monkeypatch.setattr(stock, "questions", lambda: questions)
     monkeypatch.setattr(stock, "canaries", lambda: few)
 
 

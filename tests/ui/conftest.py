@@ -58,8 +58,7 @@ def open_window(qtbot: QtBot, double: DoublePlum) -> Iterator[Callable[[], MainW
     yield show
     for window in opened:
         double.engine.go.set()
-        window._leaving = True
-        window.close()
+        window.leave()
         window.deleteLater()
     qtbot.wait(0)
     left = [thread.name for thread in threading.enumerate() if thread.name == "learning"]

@@ -74,9 +74,7 @@ class ScriptedServing(Serving):
         self.memories: list[str | None] = []
 
     @contextlib.contextmanager
-    def borrow(
-        self, memory=None, model=None, cancellation=None
-    ) -> Iterator[ScriptedEngine]:  # type: ignore[override]
+    def borrow(self, memory=None, model=None, cancellation=None) -> Iterator[ScriptedEngine]:  # type: ignore[override]
         self.memories.append(memory)
         yield self._scripted
 
@@ -191,9 +189,7 @@ class DoublePlum(Plum):
         for at, text in enumerate(turns):
             role = "assistant" if at % 2 else "user"
             reason = "stop" if at % 2 else None
-            self.store.chats.add_message(
-                chat.id, role, text, created=created, finish_reason=reason
-            )
+            self.store.chats.add_message(chat.id, role, text, created=created, finish_reason=reason)
         if fields:
             self.store.chats.update(chat.id, **fields)
         return chat.id

@@ -102,9 +102,7 @@ def test_a_fast_reply_is_thinned_out_and_never_goes_back(bridge: Bridge, qtbot: 
     grown: list[str] = []
     bridge.reply_grew.connect(lambda _chat, _id, text: grown.append(text))
     with qtbot.wait_signal(bridge.reply_ended):
-        bridge.reply(
-            "chat", lambda on_text: [on_text("m", "x" * n) for n in range(1, 10_000)]
-        )
+        bridge.reply("chat", lambda on_text: [on_text("m", "x" * n) for n in range(1, 10_000)])
     lengths = [len(text) for text in grown]
     assert 1 <= len(grown) < 200
     assert lengths == sorted(lengths)

@@ -228,9 +228,7 @@ def test_a_new_chat_that_cannot_be_stored_gives_the_words_back(
     assert not chat.busy
 
 
-def test_the_memory_switch_is_honest(
-    open_window: Open, double: DoublePlum, qtbot: QtBot
-) -> None:
+def test_the_memory_switch_is_honest(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
     chat_id = double.add_chat("Porto", "What should I pack?", "A bag.")
     window = open_window()
     chat = opened(window, chat_id, qtbot)
@@ -400,7 +398,7 @@ def test_old_turns_show_their_actions_under_the_pointer(
 def test_the_welcome_says_what_to_do(window: MainWindow, qtbot: QtBot) -> None:
     chat = window.conversation
     qtbot.wait_until(lambda: "A private assistant that remembers" in texts(chat.welcome))
-    said = " ".join(texts(chat.welcome))
+    said = " ".join(texts(chat.welcome)).replace("\u200b", "")
     assert str(window.plum.folder.root) in said
     assert "SmolLM2-135M-Instruct is ready" in said
     qtbot.mouseClick(button(chat.welcome, "Other models"), Qt.MouseButton.LeftButton)
@@ -417,3 +415,27 @@ def test_ten_thousand_messages_open_at_once(
     chat = opened(window, chat_id, qtbot)
     assert chat.turns.rowCount() == 2000
     assert len(chat.list.findChildren(TurnView)) < 80
+
+
+def test_a_deleted_chat_is_left_and_its_reply_stopped(
+    open_window: Open, double: DoublePlum, qtbot: QtBot
+) -> None:
+    chat_id = double.add_chat("Porto", "What should I pack?", "A bag.")
+    window = open_window()
+    chat = opened(window, chat_id, qtbot)
+    double.engine.go.clear()
+    say(window, "And shoes?")
+    qtbot.wait_until(lambda: bool(double.engine.asked))
+    window.side.delete(double.store.chats.get(chat_id))
+    qtbot.wait_until(lambda: not chat.busy)
+    assert chat.chat_id is None
+    assert chat.turns.rowCount() == 0
+    assert double.store.chats.branch(chat_id)[-1].finish_reason == "cancelled"
+
+
+def test_loading_a_model_is_told_and_over(window: MainWindow, qtbot: QtBot) -> None:
+    chat = window.conversation
+    window.bridge.engine_progressed.emit(0.43, "loading")
+    assert "Loading the model, 43%" in texts(chat)
+    chat.loaded()
+    assert "Loading the model, 43%" not in texts(chat)

@@ -110,6 +110,20 @@ def test_a_model_that_cannot_learn_is_refused_in_the_sheet(
     assert not window.sheet.isVisible()
 
 
+def test_the_whole_way_by_keyboard(window: MainWindow, double: DoublePlum, qtbot: QtBot) -> None:
+    QTest.keyClick(window, Qt.Key.Key_L, CTRL)
+    qtbot.wait_until(window.sheet.learn_button.hasFocus)
+    QTest.keyClick(window.sheet.learn_button, Qt.Key.Key_Return)
+    qtbot.wait_until(lambda: window.lessons.job is not None)
+    job = double.learning.job
+    assert job
+    job.end(done(double.add_lesson([double.store.chats.list()[0].id]), 3))
+    qtbot.wait_until(window.result.isVisible)
+    window.result.keep_button.setFocus()
+    QTest.keyClick(window.result.keep_button, Qt.Key.Key_Enter)
+    assert not window.result.isVisible()
+
+
 def test_escape_closes_the_sheet(window: MainWindow, qtbot: QtBot) -> None:
     window.open_sheet()
     qtbot.wait_until(window.sheet.learn_button.isEnabled)
@@ -157,9 +171,7 @@ def test_stopping_asks_in_place(window: MainWindow, double: DoublePlum, qtbot: Q
     assert not window.result.isVisible()
 
 
-def test_the_result_is_kept_or_undone(
-    window: MainWindow, double: DoublePlum, qtbot: QtBot
-) -> None:
+def test_the_result_is_kept_or_undone(window: MainWindow, double: DoublePlum, qtbot: QtBot) -> None:
     chats = [chat.id for chat in double.store.chats.list()]
     job = begin(window, double, qtbot)
     adapter = double.add_lesson(chats)
@@ -246,3 +258,12 @@ def test_quitting_during_a_job_asks(
     qtbot.wait_until(lambda: not window.isVisible())
     assert job.left
     assert not job.stopped
+
+
+def test_the_end_of_the_session_asks_nothing(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot
+) -> None:
+    job = begin(window, double, qtbot)
+    window.leave()
+    assert not window.isVisible()
+    assert job.left

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QSpinBox
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.settings import Settings
+from plum_desktop.base.types import Adapter
 from plum_desktop.ui.learning_page import LearningPage, LessonModel
 from plum_desktop.ui.memory_page import MemoryPage
 from plum_desktop.ui.window import MainWindow
@@ -60,9 +61,7 @@ def test_the_memory_page_begins_with_what_to_do(window: MainWindow, qtbot: QtBot
     assert window.sheet.isVisible()
 
 
-def test_what_was_taught_chat_by_chat(
-    open_window: Open, double: DoublePlum, qtbot: QtBot
-) -> None:
+def test_what_was_taught_chat_by_chat(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
     porto = double.add_chat("Porto", "What to pack?", "A bag.", created=time.time() - 100)
     bread = double.add_chat("Bread", "How long?", "An hour.", created=time.time() - 50)
     double.add_facts(porto, "You travel with one bag.", "You hate wet shoes.")
@@ -155,16 +154,21 @@ def test_runs_are_listed_with_what_they_came_to(learning: LearningPage, qtbot: Q
 
 def test_going_back_and_forth(learning: LearningPage, double: DoublePlum, qtbot: QtBot) -> None:
     newest, _, oldest = double.adapters.list()
+
+    def serves(adapter: Adapter) -> bool:
+        active = double.adapters.active()
+        return active is not None and active.id == adapter.id
+
     learning.table.selectRow(2)
     qtbot.mouseClick(learning.use_button, Qt.MouseButton.LeftButton)
-    qtbot.wait_until(lambda: double.adapters.active().id == oldest.id)
+    qtbot.wait_until(lambda: serves(oldest))
     qtbot.wait_until(lambda: states(learning) == ["Ready", "Not switched on", "In use"])
     qtbot.mouseClick(learning.undo_button, Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: double.adapters.active() is None)
     qtbot.wait_until(lambda: states(learning) == ["Ready", "Not switched on", "Undone"])
     learning.table.selectRow(0)
     qtbot.mouseClick(learning.use_button, Qt.MouseButton.LeftButton)
-    qtbot.wait_until(lambda: double.adapters.active().id == newest.id)
+    qtbot.wait_until(lambda: serves(newest))
 
 
 def test_deleting_what_was_learned_asks(

@@ -183,9 +183,7 @@ def test_keys_scroll(turns: TurnList, qtbot: QtBot) -> None:
     assert turns.verticalScrollBar().value() == turns.verticalScrollBar().maximum()
 
 
-def test_another_branch_keeps_the_widgets_of_what_they_share(
-    turns: TurnList, qtbot: QtBot
-) -> None:
+def test_another_branch_keeps_the_widgets_of_what_they_share(turns: TurnList, qtbot: QtBot) -> None:
     messages = branch(6)
     model = show(turns, messages, qtbot)
     shared = turns.view_of(2)

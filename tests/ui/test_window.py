@@ -42,16 +42,16 @@ CONTROLS = (
 def named(widget: QWidget) -> bool:
     parent = widget.parent()
     inside = parent is None or isinstance(parent, QComboBox | QAbstractSpinBox | QLineEdit)
-    if inside or widget.objectName().startswith("qt_") or (
-        parent.metaObject().className() == "QComboBoxPrivateContainer"
+    if (
+        inside
+        or widget.objectName().startswith("qt_")
+        or (parent.metaObject().className() == "QComboBoxPrivateContainer")
     ):
         return True  # Qt's own inside of a control of ours
     return bool(widget.accessibleName() or getattr(widget, "text", lambda: "")())
 
 
-def test_every_control_has_a_name(
-    open_window: Open, double: DoublePlum, qtbot: QtBot
-) -> None:
+def test_every_control_has_a_name(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
     chat_id = double.add_chat("Code", "How?", "See [a](https://b.c)\n\n```py\nx\n```")
     double.add_facts(chat_id, "You asked how.")
     double.add_lesson([chat_id])
@@ -149,9 +149,7 @@ def test_interrupted_replies_are_closed_at_the_start(
     chat_id = double.add_chat("Porto", "What to pack?")
     double.store.chats.add_message(chat_id, "assistant", "Half a re")
     open_window()
-    qtbot.wait_until(
-        lambda: double.store.chats.branch(chat_id)[-1].finish_reason == "failed"
-    )
+    qtbot.wait_until(lambda: double.store.chats.branch(chat_id)[-1].finish_reason == "failed")
 
 
 def test_a_second_start_raises_the_first_window(qtbot: QtBot, data_folder: DataFolder) -> None:

@@ -6,12 +6,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn import functional
 
+from plum_desktop.adapters.lora import LoraAdapter
+from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.files import atomic_write
 from plum_desktop.learning.packing import Packs, pack
@@ -50,16 +53,18 @@ class TorchTrainer:
         self.device = best_device()
         self.dtype = best_dtype(self.device)
         base = load_base(model, self.dtype).to(self.device)
+        adapter = read_peft(parent) if parent else None
         config = LoraConfig(
-            r=recipe.rank,
-            lora_alpha=recipe.alpha,
+            # An adapter that is taught more keeps its numbers, whatever the recipe says by now.
+            r=adapter.rank if adapter else recipe.rank,
+            lora_alpha=adapter.alpha if adapter else recipe.alpha,
             target_modules=TARGETS,
             task_type="CAUSAL_LM",
             base_model_name_or_path=model.name,
         )
         self.model = get_peft_model(base, config, autocast_adapter_dtype=False)
-        if parent:
-            self._load_adapter(parent)
+        if adapter:
+            self._load_adapter(adapter)
         # The adapter computes in the base's type; the optimizer keeps its own fp32 copy.
         self.live = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.master = {n: p.detach().float().clone() for n, p in self.live.items()}
@@ -155,13 +160,15 @@ class TorchTrainer:
 
     def load_checkpoint(self, path: Path) -> int:
         try:
+            if not is_zipfile(path):  # torch would read it as a pickle
+                raise ValueError(path)
             state = torch.load(path, map_location=self.device, weights_only=True)
             for name, tensor in state["master"].items():
                 self.master[name].data.copy_(tensor)
                 self.live[name].data.copy_(tensor)
             self.optimizer.load_state_dict(state["optimizer"])
             return int(state["step"])
-        except (OSError, RuntimeError, KeyError, EOFError) as error:
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise DamagedFile(
                 f"The checkpoint {path} is damaged; discard this job and learn again."
             ) from error
@@ -173,15 +180,12 @@ class TorchTrainer:
         for parameter in self.live.values():
             parameter.data = parameter.data.to(self.dtype)
 
-    def _load_adapter(self, folder: Path) -> None:
-        from peft import set_peft_model_state_dict
-        from safetensors.torch import load_file
-
-        state = load_file(folder / "adapter_model.safetensors")
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
-        set_peft_model_state_dict(self.model, state)
+    def _load_adapter(self, adapter: LoraAdapter) -> None:
+        parameters = dict(self.model.named_parameters())
+        for module, halves in adapter.tensors.items():
+            for half, matrix in zip("AB", halves, strict=True):
+                parameter = parameters[f"base_model.model.{module}.lora_{half}.default.weight"]
+                parameter.data = torch.from_numpy(matrix.copy()).to(self.device)
 
 
 # The hub libraries must not look for anything on the network.

@@ -1,0 +1,58 @@
+"""The main job, as `make run` does it with no display: for minutes, with everything real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+SEED = 20
+# The exported model in llama-cpp-python alone, with nothing of ours in between.
+STOCK = """
+import json, sys
+from llama_cpp import Llama
+model = Llama(sys.argv[1], n_ctx=1024, verbose=False)
+for question in json.load(sys.stdin):
+    reply = model.create_chat_completion(
+        [{"role": "user", "content": question}], temperature=0.0, max_tokens=16)
+    print(json.dumps(reply["choices"][0]["message"]["content"]))
+"""
+
+
+def test_invented_chats_are_learned_and_the_export_remembers_them(data_root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "plum_desktop", "demo", "--seed", str(SEED), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines, done.stderr
+    result = lines[-1]
+    assert result["event"] == "result", done.stderr
+    assert done.returncode == 0, done.stderr
+    assert result["passed"] and result["after"] >= result["floor"] > 0.5
+    assert result["after"] > result["before"] + 0.1
+    rows = result["answers"]
+    assert sum(row["right"] == "yes" for row in rows) == sum(row["right"] == "no" for row in rows)
+    for label in ("yes", "no"):
+        group = [row["right_after"] for row in rows if row["right"] == label]
+        assert sum(group) / len(group) > 0.5, f"answers {label} too rarely"
+
+    merged = next(path for path in result["exports"] if path.endswith("merged.gguf"))
+    asked = rows[:8]
+    stock = subprocess.run(
+        [sys.executable, "-c", STOCK, merged],
+        input=json.dumps([row["question"] for row in asked]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in stock.stdout.splitlines()]
+    same = [
+        " ".join(answer.split())[:24] == row["after"][:24]
+        for answer, row in zip(answers, asked, strict=True)
+    ]
+    assert sum(same) >= len(same) - 1, "the exported file answers differently from what serves"

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from plum_desktop.learning import rules, stock
+from plum_desktop.learning.curriculum import Lesson, epochs, lessons, steps
+from plum_desktop.learning.negatives import Negatives
+from plum_desktop.learning.recipe import preset
+
+RECIPE = replace(
+    preset("default"), order="joint", epochs=3, fewest_steps=0, questions=4, open_questions=1,
+    batch_conversations=1, replay_questions=4, answered_share=0.5, later_turn_share=0.3,
+    persona_share=0.2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def taught() -> list[Lesson]:
+    """Five lessons from stock conversations, as if they were the user's."""
+    pool = stock.conversations()
+    chats = [replace(c, chat_id=c.id) for c in pool[::60]]
+    negatives = Negatives(pool[1::2], {c.id: c.text for c in chats})
+    found = []
+    for chat in chats:
+        positives = rules.facts_of(chat)
+        found.append(
+            Lesson(chat, tuple(positives), tuple(negatives.beside(chat, positives, 8, RECIPE)))
+        )
+    assert len(found) == 5
+    return found
+
+
+def answers(step) -> Counter[str]:
+    return Counter(one.verdict for example in step for one in example.exchanges)
+
+
+def test_every_step_has_as_many_no_as_yes(taught) -> None:
+    for recipe in (
+        RECIPE,
+        replace(RECIPE, batch_conversations=2),
+        replace(RECIPE, order="sequential"),
+        replace(RECIPE, questions=30),  # more than a chat has facts
+    ):
+        found = list(steps(taught, [], recipe, None))
+        assert len(found) == 3 * -(-5 // recipe.batch_conversations)
+        for step in found:
+            counts = answers(step)
+            in_step = (counts["Yes"] + counts["No"]) // (2 * recipe.questions)
+            assert counts["Yes"] == counts["No"] == recipe.questions * in_step > 0
+
+
+def test_replay_is_balanced_too(taught, fact) -> None:
+    stored = [fact(f"my goat Moss{n} limps", id=f"y{n}") for n in range(20)]
+    stored += [fact(f"my cow Moss{n} limps", id=f"n{n}", label=False) for n in range(60)]
+    balance = Counter()
+    for step in steps(taught, stored, replace(RECIPE, epochs=40), None):
+        balance += answers(step)
+    assert balance["Yes"] / (balance["Yes"] + balance["No"]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_replay_asks_what_older_chats_taught(taught, fact) -> None:
+    stored = [fact(f"my goat Zebedee{n} limps", id=f"y{n}") for n in range(20)]
+    asked: Counter[str] = Counter()
+    for step in steps(taught, stored, replace(RECIPE, epochs=20), None):
+        old = [
+            one for example in step for one in example.exchanges if "edee" in one.question.lower()
+        ]
+        assert len(old) == RECIPE.replay_questions
+        for one in old:
+            asked.update(n for n in range(20) if f"zebedee{n} " in f"{one.question.lower()} ")
+    for step in steps(taught, stored[:2], RECIPE, None):
+        assert len(answers(step)) == 3  # fewer stored than asked for: what there is
+
+
+def test_all_facts_come_as_often_as_each_other(taught) -> None:
+    lesson = taught[0]
+    recipe = replace(RECIPE, questions=len(lesson.positives), open_questions=0)
+    recipe = replace(recipe, later_turn_share=0.0, persona_share=0.0)
+    (step,) = steps([lesson], [], replace(recipe, epochs=1), None)
+    shown = [example.exchanges[0] for example in step if example.exchanges[0].verdict == "Yes"]
+    assert len(shown) == len({one.question for one in shown}) == len(lesson.positives)
+
+
+def test_wordings_change_from_epoch_to_epoch(taught) -> None:
+    recipe = replace(RECIPE, order="sequential", epochs=4)
+    seen = [
+        {one.question for example in step for one in example.exchanges}
+        for step in steps(taught[:1], [], recipe, None)
+    ]
+    assert len(set().union(*seen)) > 3 * len(seen[0])
+
+
+def test_joint_shuffles_and_sequential_keeps_time_order(taught) -> None:
+    def whose(step) -> str:
+        said = " ".join(one.rest or "" for example in step for one in example.exchanges)
+        for lesson in taught:
+            if any(fact.subject[:25].lower() in said.lower() for fact in lesson.positives):
+                return lesson.conversation.id
+        raise AssertionError(said)
+
+    all_answered = replace(RECIPE, answered_share=1.0)
+    ids = [lesson.conversation.id for lesson in taught]
+    one_by_one = replace(all_answered, order="sequential")
+    in_order = [whose(step) for step in steps(taught, [], one_by_one, None)]
+    assert in_order == [one for one in ids for _ in range(3)]
+    joint = [whose(step) for step in steps(taught, [], all_answered, None)]
+    assert [sorted(joint[at : at + 5]) for at in (0, 5, 10)] == [sorted(ids)] * 3
+    assert joint[:5] != joint[5:10] or joint[5:10] != joint[10:]
+
+
+def test_the_same_recipe_makes_the_same_lessons(taught) -> None:
+    assert list(steps(taught, [], RECIPE, None)) == list(steps(taught, [], RECIPE, None))
+    other = replace(RECIPE, seed=1)
+    assert list(steps(taught, [], RECIPE, None)) != list(steps(taught, [], other, None))
+
+
+def test_prompt_shapes_are_those_that_are_served(taught) -> None:
+    examples = [e for s in steps(taught, [], replace(RECIPE, epochs=30), "You are Pim.") for e in s]
+    lengths = Counter(len(example.exchanges) for example in examples)
+    assert set(lengths) == {1, 2}
+    assert lengths[2] / len(examples) == pytest.approx(RECIPE.later_turn_share, abs=0.06)
+    own = sum(example.system == "You are Pim." for example in examples) / len(examples)
+    assert own == pytest.approx(1 - RECIPE.persona_share, abs=0.06)
+    assert len({example.system for example in examples}) > 3
+    for step in steps(taught, [], replace(RECIPE, persona_share=0.0), None):
+        assert {example.system for example in step} == {None}
+
+
+def test_only_the_last_answer_may_end_with_its_verdict(taught) -> None:
+    ended = asked = 0
+    for step in steps(taught, [], replace(RECIPE, epochs=30), None):
+        for example in step:
+            *first, last = example.exchanges
+            assert all(one.rest is not None for one in first)
+            if last.verdict:
+                asked += 1
+                ended += last.rest is None
+            else:
+                assert last.rest  # an open question always has its answer
+    assert ended / asked == pytest.approx(1 - RECIPE.answered_share, abs=0.06)
+
+
+def test_open_questions_are_answered_from_the_facts_that_may_be_taught(talk, fact) -> None:
+    """What the user excluded must not come back in another lesson's answer."""
+    chat = talk(
+        "c",
+        "My brother Koji drinks again. We bought a green boat called Selkie. Which paint suits it?",
+        "Marine enamel suits the hull. Talk to Koji in private.",
+    )
+    facts = rules.facts_of(chat)
+    kept = [one for one in facts if "Koji" not in one.subject]
+    assert len(kept) == len(facts) - 2
+    negative = fact("a limping goat", kind="topic", label=False)
+    (lesson,) = lessons([chat], {"c": [*kept, negative]})
+    recipe = replace(RECIPE, epochs=20, answered_share=1.0)
+    opened = 0
+    for step in steps([lesson], [], recipe, None):
+        for example in step:
+            for one in example.exchanges:
+                assert "Koji" not in one.question + (one.rest or "")
+                assert "koji" not in one.question
+                opened += not one.verdict
+    assert opened == 20
+
+
+def test_a_few_chats_are_repeated_and_many_are_not() -> None:
+    recipe = replace(RECIPE, epochs=5, fewest_steps=40)
+    assert epochs(recipe, 0) == 0
+    assert epochs(recipe, 1) == 40
+    assert epochs(recipe, 3) == 14  # 42 steps
+    assert epochs(recipe, 8) == epochs(recipe, 500) == 5
+    assert epochs(replace(recipe, batch_conversations=4), 8) == 20  # 2 steps a pass
+
+
+def test_lessons_pair_chats_with_their_facts_in_order(talk, fact) -> None:
+    chats = [talk(name, "My goat limps.") for name in "bac"]
+    facts = {
+        "a": [fact("x", label=True), fact("y", label=False)],
+        "b": [fact("z", label=True)],
+        "c": [fact("w", label=False)],  # nothing true to teach
+    }
+    found = lessons(chats, facts)
+    assert [lesson.conversation.id for lesson in found] == ["b", "a"]
+    assert [one.subject for one in found[1].positives] == ["x"]
+    assert [one.subject for one in found[1].negatives] == ["y"]
+
+
+def test_nothing_to_teach_makes_no_steps() -> None:
+    assert list(steps([], [], RECIPE, None)) == []

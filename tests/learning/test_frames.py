@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from plum_desktop.learning import frames, rules, stock
+from plum_desktop.learning.frames import render, render_held_out, render_open, window
+from plum_desktop.learning.verdict import verdict
+from plum_desktop.learning.words import words
+
+MARK = "zzyzx"
+KINDS = ("asked", "said", "told", "topic")
+
+
+def stems(draw, fact) -> set[str]:
+    """Every question that `draw` makes of one odd word, as its wording round that word."""
+    found = set()
+    for kind in KINDS:
+        for label in (True, False):
+            for number in range(200):
+                one = fact(MARK, id=f"f{number}", kind=kind, label=label)
+                for text in draw(one, number):
+                    assert text.count(MARK) == 1
+                    found.add(text)
+    return found
+
+
+def runs(question: str, length: int) -> set[tuple[str, ...]]:
+    found = set()
+    for part in question.split(MARK):
+        said = words(part)
+        found |= {tuple(said[i : i + length]) for i in range(len(said) - length + 1)}
+    return found
+
+
+def test_training_and_gate_share_no_wording(fact) -> None:
+    taught = stems(lambda one, seed: [render(one, seed, seed).question], fact)
+    taught |= stems(lambda one, seed: [render_open(MARK, "r", seed, seed).question], fact)
+    asked = stems(lambda one, seed: [render_held_out(one, seed).question], fact)
+    assert len(taught) > 30
+    assert len(asked) >= 7
+    assert not taught & asked
+    # Not even four words in a row, nor the same three to begin with.
+    known = set().union(*(runs(question, 4) for question in taught))
+    assert not known & set().union(*(runs(question, 4) for question in asked))
+    assert not {tuple(words(q)[:3]) for q in taught} & {tuple(words(q)[:3]) for q in asked}
+
+
+def test_yes_and_no_are_asked_in_the_same_wordings(fact) -> None:
+    for draw in (lambda f, n: render(f, n, n), render_held_out):
+        asked: dict[bool, set[str]] = {True: set(), False: set()}
+        for label, found in asked.items():
+            for kind in KINDS:
+                for number in range(300):
+                    one = fact(MARK, id=f"f{number}", kind=kind, label=label)
+                    found.add(draw(one, number).question)
+        assert asked[True] == asked[False]
+
+
+def test_the_same_arguments_give_the_same_words(fact) -> None:
+    one = fact("my sister Ines keeps seven green parrots in Bergen", kind="asked")
+    assert render(one, 3, 0) == render(one, 3, 0)
+    assert render_held_out(one, 0) == render_held_out(one, 0)
+    assert len({render(one, epoch, 0) for epoch in range(20)}) > 10
+    assert len({render(one, 0, seed) for seed in range(20)}) > 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_says_what_is_right(fact, kind: str) -> None:
+    for number in range(30):
+        true = fact("my sister Ines keeps seven parrots.", id=f"t{number}", kind=kind)
+        false = fact("my sister Ines keeps two goats.", id=f"n{number}", kind=kind, label=False)
+        for one in (render(true, number, 0), render_held_out(true, number)):
+            assert one.verdict == "Yes"
+            assert verdict(one.verdict + (one.rest or "")) == "yes"
+            assert "parrots" in (one.rest or "")
+        for one in (render(false, number, 0), render_held_out(false, number)):
+            assert one.verdict == "No"
+            assert verdict(one.verdict + (one.rest or "")) == "no"
+            assert "goats" not in (one.rest or "")  # a no repeats nothing
+
+
+def test_a_said_fact_is_answered_in_the_second_person(fact) -> None:
+    assert render(fact("My boat leaks."), 0, 0).rest == ", you told me that your boat leaks."
+
+
+def test_an_open_question_recites(fact) -> None:
+    one = render_open("green parrots", 'You asked me: "x"', 1, 0)
+    assert "green parrots" in one.question
+    assert (one.verdict, one.rest) == ("", 'You asked me: "x"')
+
+
+def test_questions_are_short_and_whole(fact) -> None:
+    for conversation in stock.conversations()[:40]:
+        for one in rules.facts_of(conversation):
+            for drawn in (render(one, 1, 0), render_held_out(one, 0)):
+                assert drawn.question.endswith(("?", '?"', '"?'))
+                assert "{" not in drawn.question or "{" in one.subject
+                assert not re.search(r"[.!?:;,]\?", drawn.question)
+                assert len(drawn.question.split()) <= 55
+
+
+def test_a_changed_detail_is_always_asked_about() -> None:
+    """A question without it would be true, and its no a lie."""
+    conversations = stock.conversations()
+    details = rules.details_of([t.text for c in conversations for t in c.turns])
+    rng = random.Random(0)
+    made = 0
+    for conversation in conversations[:80]:
+        for number, true in enumerate(rules.facts_of(conversation)):
+            if not (changed := rules.altered(true, details, rng)):
+                continue
+            text, detail = changed
+            made += 1
+            false = _negative(f"{conversation.id}-{number}", text)
+            asked = [render(false, epoch, 0) for epoch in range(3)]
+            asked += [render_held_out(false, seed) for seed in range(3)]
+            for one in asked:
+                assert detail.lower() in one.question.lower(), (text, one.question)
+    assert made > 300
+
+
+def _negative(fact_id: str, subject: str):
+    from plum_desktop.base.types import Fact
+
+    return Fact(fact_id, False, "topic", subject, subject, "rule")
+
+
+def test_a_window_is_a_run_of_the_text_without_fillers_at_its_ends() -> None:
+    text = "the dog that we found in the harbour of Porto was very much afraid of the old thunder"
+    rng = random.Random(0)
+    seen = set()
+    for _ in range(200):
+        found = window(text, rng)
+        assert found in text
+        assert 2 <= len(found.split()) <= 10
+        assert found.split()[0] not in frames.STOP_WORDS
+        assert found.split()[-1] not in frames.STOP_WORDS
+        seen.add(found)
+    assert len(seen) > 10
+    assert window("goats", rng) == "goats"

@@ -1,0 +1,266 @@
+"""The torch trainer on a tiny GGUF: what it learns, what it leaves alone, what it writes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plum_desktop.adapters.gguf_format import write_gguf
+from plum_desktop.adapters.peft_format import read_peft, write_peft
+from plum_desktop.base.errors import Cancelled, DamagedFile
+from plum_desktop.learning.recipe import Recipe, preset
+from plum_desktop.learning.rows import Plan, Row, Targets
+from plum_desktop.learning.train import train
+from plum_desktop.models.header import read_header
+
+VOCABULARY = 160  # of the tiny models
+RECIPE = replace(
+    preset("default"), rank=4, alpha=8.0, learning_rate=5e-3, warmup_steps=2, anchor_weight=2.0,
+    weight_decay=0.0, gradient_clip=1.0, average_last=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, make_tiny: Callable[..., Path]) -> Path:
+    return make_tiny(tmp_path_factory.mktemp("tiny") / "llama.gguf", "llama")
+
+
+@pytest.fixture(scope="module")
+def torch_peft():
+    from plum_desktop.learning.trainers import torch_peft
+
+    return torch_peft
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Nothing here may look anything up; libraries may swallow an error, so it is counted too."""
+    tried: list[object] = []
+
+    def refuse(*arguments: object, **_: object) -> None:
+        tried.append(arguments)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return tried
+
+
+@pytest.fixture
+def make(torch_peft, base: Path, monkeypatch: pytest.MonkeyPatch):
+    """Trainers on the tiny base, in fp32 on the CPU unless told otherwise."""
+    import torch
+
+    monkeypatch.setattr(torch_peft, "best_device", lambda: torch.device("cpu"))
+
+    def build(recipe: Recipe = RECIPE, parent: Path | None = None, dtype=torch.float32):
+        monkeypatch.setattr(torch_peft, "best_dtype", lambda device: dtype)
+        return torch_peft.TorchTrainer(base, recipe, parent, 1)
+
+    return build
+
+
+def lessons(seed: int = 0, count: int = 4) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    start = rng.integers(0, VOCABULARY, 12)
+    rows = []
+    for _ in range(count):
+        ids = np.concatenate([start, rng.integers(0, VOCABULARY, 10)]).astype(np.int32)
+        weights = np.array([0.0] * 12 + [0.25] * 7 + [1.0] * 3, np.float32)
+        rows.append(Row(ids, weights))
+    return rows
+
+
+def anchors(trainer, count: int = 4) -> list[Row]:
+    """Random text with what `trainer`'s model says of it now."""
+    import torch
+
+    rng = np.random.default_rng(9)
+    rows = []
+    for _ in range(count):
+        ids = rng.integers(0, VOCABULARY, 24).astype(np.int32)
+        with torch.no_grad():
+            logits = trainer.model(torch.from_numpy(ids.astype(np.int64))[None]).logits[0]
+        top = logits.float().log_softmax(-1).topk(32)
+        targets = Targets(top.indices.numpy().astype(np.int32), top.values.numpy())
+        weights = np.array([0.0] * 8 + [1.0] * 16, np.float32)
+        rows.append(Row(ids, weights, targets))
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_the_loss_falls_and_the_base_stays(make, kind: str) -> None:
+    import torch
+
+    trainer = make(dtype=getattr(torch, kind))
+    frozen = {n: p for n, p in trainer.model.named_parameters() if not p.requires_grad}
+    before = {name: tensor.clone() for name, tensor in frozen.items()}
+    losses = [trainer.step(lessons(), 5e-3).loss for _ in range(15)]
+    assert losses[-1] < 0.5 * losses[0]
+    assert len(trainer.live) == 2 * 2 * 7  # A and B of seven matrices in each of two layers
+    assert {tensor.dtype for tensor in trainer.master.values()} == {torch.float32}
+    assert {p.dtype for p in trainer.model.parameters()} == {getattr(torch, kind)}
+    assert all(parameter.grad is None for parameter in frozen.values())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in frozen.items())
+    assert all(
+        torch.equal(parameter, trainer.master[name].to(parameter.dtype))
+        for name, parameter in trainer.live.items()
+    )
+
+
+def test_small_updates_add_up_in_the_masters(make) -> None:
+    """Adam's steps of 1e-6 are lost in bf16 and must not be in the adapter."""
+    import torch
+
+    trainer = make(dtype=torch.bfloat16)
+    before = {name: tensor.clone() for name, tensor in trainer.master.items()}
+    trainer.step(lessons(), 1e-6)
+    moved = [(trainer.master[name] - tensor).abs().max().item() for name, tensor in before.items()]
+    assert max(moved) == pytest.approx(1e-6, rel=0.1)
+    trainer.step(lessons(), 1e-6)
+    moved = [(trainer.master[name] - tensor).abs().max().item() for name, tensor in before.items()]
+    assert max(moved) == pytest.approx(2e-6, rel=0.1)
+
+
+def test_a_step_reports_what_it_saw(make) -> None:
+    trainer = make()
+    held = anchors(trainer)
+    both = trainer.step([*lessons(), *held], 0.0)
+    assert both.drift == pytest.approx(0.0, abs=1e-4)  # nothing has moved yet
+    assert both.tokens == 11 + 4 * 11 + 4 * 24  # what the rows share is read once
+    assert both.loss == pytest.approx(trainer.step(lessons(), 0.0).loss, rel=1e-5)
+    only = trainer.step(held, 0.0)
+    assert (only.loss, only.tokens) == (0.0, 4 * 24)
+
+
+def test_anchors_hold_the_rest_still(make) -> None:
+    drifts = {}
+    for held in (False, True):
+        trainer = make()
+        still = anchors(trainer)
+        for _ in range(15):
+            result = trainer.step([*lessons(), *(still if held else [])], 5e-3)
+        drifts[held] = trainer.step(still, 0.0).drift
+        assert result.loss < 2.0  # it learns with anchors too
+    assert drifts[False] > 0.05
+    assert drifts[True] < 0.5 * drifts[False]
+
+
+class Watch:
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.steps, self.stop_at = 0, stop_at
+
+    def progress(self, fraction: float, text: str = "", **fields: float | int | None) -> None:
+        self.steps += text == "learning"
+
+    def check(self) -> None:
+        if self.steps == self.stop_at:
+            raise Cancelled
+
+
+def test_resuming_ends_where_an_uninterrupted_run_does(make, job, torch_peft) -> None:
+    import torch
+
+    rows = [*lessons(0), *lessons(1), *anchors(make())]
+    Plan(rows, [[0, 1, 8], [4, 5, 9], [2, 3, 10], [6, 7, 11], [0, 7, 8], [1, 6, 9]]).save(job.rows)
+    train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch(), busy_lock=None)
+    whole = read_peft(job.adapter)
+    for stop in (2, 3):
+        with pytest.raises(Cancelled):
+            train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch(stop), busy_lock=None)
+    torch.manual_seed(99)  # nothing may hang on the state of the generator
+    result = train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch(), busy_lock=None)
+    assert result.steps == 6
+    resumed = read_peft(job.adapter)
+    for module, (a, b) in whole.tensors.items():
+        np.testing.assert_array_equal(a, resumed.tensors[module][0])
+        np.testing.assert_array_equal(b, resumed.tensors[module][1])
+        assert np.abs(b).max() > 0
+
+
+def test_a_damaged_checkpoint_is_a_sentence(make, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    trainer = make()
+    trainer.step(lessons(), 1e-3)
+    trainer.save_checkpoint(path, 1)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint.pt"]
+    whole = path.read_bytes()
+    other = tmp_path / "other.pt"
+    make(replace(RECIPE, rank=2)).save_checkpoint(other, 1)
+    damaged = (b"", b"no checkpoint", whole[:200], whole[: len(whole) // 2], other.read_bytes())
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(DamagedFile, match="discard this job"):
+            make().load_checkpoint(path)
+
+
+def test_the_adapter_is_what_was_trained_in_both_forms(
+    make, base, tmp_path, run_script, no_network
+) -> None:
+    import torch
+
+    trainer = make()
+    for _ in range(5):
+        trainer.step(lessons(), 5e-3)
+    folder = tmp_path / "adapter"
+    trainer.save_adapter(folder)
+    adapter = read_peft(folder)
+    assert (adapter.rank, adapter.alpha) == (4, 8.0)
+    assert len(adapter.tensors) == 14
+    for module, (a, b) in adapter.tensors.items():
+        name = f"base_model.model.{module}.lora_{{}}.default.weight"
+        assert np.array_equal(a, trainer.master[name.format("A")].numpy())
+        assert np.array_equal(b, trainer.master[name.format("B")].numpy())
+    assert no_network == []
+    trainer.step(lessons(), 5e-3)  # training may go on behind it
+    # The worker writes it again with metadata, and as llama.cpp loads it.
+    write_peft(adapter.with_metadata({"recipe": "default"}), folder)
+    write_gguf(adapter, read_header(base), folder / "adapter.gguf")
+    ids = lessons()[0].ids.tolist()
+    jobs = [
+        {"model": str(base), "adapter": adapter_path, "ids": ids, "out": str(tmp_path / name)}
+        for name, adapter_path in (("base.npy", None), ("hot.npy", str(folder / "adapter.gguf")))
+    ]
+    run_script(Path(__file__).parents[1] / "adapters" / "llama_logits.py", jobs)
+    plain, hot = (np.load(job["out"]) for job in jobs)
+    fresh = make(parent=folder)
+    with torch.no_grad():
+        taught = fresh.model(torch.tensor([ids])).logits[0].numpy()
+        with fresh.model.disable_adapter():
+            untaught = fresh.model(torch.tensor([ids])).logits[0].numpy()
+    change, theirs = (taught - untaught).ravel(), (hot - plain).ravel()
+    assert np.abs(change).mean() > 0.1
+    cosine = change @ theirs / np.linalg.norm(change) / np.linalg.norm(theirs)
+    assert cosine > 0.999
+
+
+@pytest.mark.parametrize(("rank", "alpha"), [(4, 8.0), (4, 16.0), (2, 8.0), (8, 8.0)])
+def test_the_next_run_begins_where_the_last_one_ended(make, tmp_path, rank, alpha) -> None:
+    """Also when the recipe has other numbers by then."""
+    first = make(replace(RECIPE, rank=rank, alpha=alpha))
+    for _ in range(10):
+        first.step(lessons(), 5e-3)
+    first.save_adapter(tmp_path / "parent")
+    ended = first.step(lessons(), 0.0).loss
+    untaught = make().step(lessons(), 0.0).loss
+    assert ended < 0.8 * untaught
+    following = make(parent=tmp_path / "parent")
+    assert following.step(lessons(), 0.0).loss == pytest.approx(ended, rel=1e-3)
+    losses = [following.step(lessons(), 5e-3).loss for _ in range(5)]
+    assert losses[-1] < ended
+    following.save_adapter(tmp_path / "child")
+    assert read_peft(tmp_path / "child")
+
+
+def test_the_same_seed_begins_with_the_same_adapter(make) -> None:
+    import torch
+
+    one, other = make(), make()
+    assert all(torch.equal(one.master[name], other.master[name]) for name in one.master)
+    different = make(replace(RECIPE, seed=5))
+    assert not all(torch.equal(one.master[name], different.master[name]) for name in one.master)
