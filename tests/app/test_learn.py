@@ -37,7 +37,12 @@ PERMISSIVE = gate.Bounds(
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few steps, and a gate that asks little."""
     tiny = dataclasses.replace(
-        recipe.preset("default"), epochs=1, fewest_steps=5, questions=3, anchor_texts=1, anchor_questions=1
+        recipe.preset("default"),
+        epochs=1,
+        fewest_steps=5,
+        questions=3,
+        anchor_texts=1,
+        anchor_questions=1,
     )
     monkeypatch.setitem(recipe._PRESETS, "default", tiny)
     monkeypatch.setattr(jobs, "_ASKED_NEW", 6)
