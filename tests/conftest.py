@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import itertools
 import json
@@ -117,6 +118,40 @@ def learn(plum: Plum, adapter_files: Path) -> Callable[..., Adapter]:
         return plum.store.adapters.get(adapter.id)
 
     return make
+
+
+@pytest.fixture
+def tiny_learning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learning for real, in few steps and with few questions: some twenty seconds."""
+    from plum_desktop.app import job
+    from plum_desktop.learning import anchors, gate, recipe, stock
+
+    tiny = dataclasses.replace(
+        recipe.preset("default"),
+        epochs=1,
+        fewest_steps=5,
+        questions=3,
+        anchor_texts=1,
+        anchor_questions=1,
+    )
+    few, questions = stock.canaries()[:3], stock.questions()[:3]
+    monkeypatch.setitem(recipe._PRESETS, "default", tiny)
+    monkeypatch.setattr(job, "_ASKED_NEW", 6)
+    monkeypatch.setattr(anchors, "_POOL", 6)
+    monkeypatch.setattr(gate, "_DRIFT_TEXTS", 2)
+    monkeypatch.setattr(stock, "questions", lambda: questions)
+    monkeypatch.setattr(stock, "canaries", lambda: few)
+
+
+@pytest.fixture
+def open_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was learned may serve: five steps teach next to nothing."""
+    from plum_desktop.learning import gate
+
+    bounds = gate.Bounds(
+        recall=0, refusal=0, accuracy=0, retention_loss=1, drift=9, perplexity=9, canaries=0
+    )
+    monkeypatch.setattr(gate, "Bounds", lambda: bounds)
 
 
 def plain(matrix: np.ndarray) -> tuple[np.ndarray, None]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import signal
@@ -12,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
@@ -22,37 +20,13 @@ from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import Busy, DiskFull, PlumError
 from plum_desktop.base.paths import DataFolder
-from plum_desktop.learning import gate, recipe
 
 SAID = (
     "My sister Ines moved to Bergen in spring and keeps seven parrots. What could I bring her?",
     "I am allergic to hazelnuts, so I always carry a red inhaler. Which snacks are safe for me?",
 )
-PERMISSIVE = gate.Bounds(
-    recall=0, refusal=0, accuracy=0, retention_loss=1, drift=9, perplexity=9, canaries=0
-)
 
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few steps, and a gate that asks little."""
-    tiny = dataclasses.replace(
-        recipe.preset("default"),
-        epochs=1,
-        fewest_steps=5,
-        questions=3,
-        anchor_texts=1,
-        anchor_questions=1,
-    )
-    monkeypatch.setitem(recipe._PRESETS, "default", tiny)
-    monkeypatch.setattr(jobs, "_ASKED_NEW", 6)
-    monkeypatch.setattr("plum_desktop.learning.anchors._POOL", 6)
-    monkeypatch.setattr("plum_desktop.learning.gate._DRIFT_TEXTS", 2)
-    from plum_desktop.learning import stock
-
-    few, questions = stock.canaries()[:3], stock.questions()[:3]
-    monkeypatch.setattr(stock, "questions", lambda: questions)
-    monkeypatch.setattr(stock, "canaries", lambda: few)
+pytestmark = pytest.mark.usefixtures("tiny_learning")
 
 
 @pytest.fixture
@@ -86,14 +60,11 @@ def children() -> list[psutil.Process]:
 
 
 def test_a_killed_worker_is_said_and_the_job_goes_on_to_serve(
-    chatted: Plum, monkeypatch: pytest.MonkeyPatch
+    chatted: Plum, open_gate: None
 ) -> None:
     plum = chatted
-    monkeypatch.setattr(gate, "Bounds", lambda: PERMISSIVE)
-    stages: list[str] = []
 
     def kill_in_training(progress: Progress) -> None:
-        stages.append(progress.stage)
         if progress.stage == "train" and progress.loss is not None:
             for child in children():
                 child.kill()
@@ -106,16 +77,13 @@ def test_a_killed_worker_is_said_and_the_job_goes_on_to_serve(
     assert run is not None
     assert (run.stage, run.error) == ("train", outcome.message)
 
-    stages.clear()
     seen: list[Progress] = []
-    job = plum.learning.resume(
-        run.id, lambda p: (stages.append(p.stage), seen.append(p)) and None, lambda o: None
-    )
+    job = plum.learning.resume(run.id, seen.append, lambda outcome: None)
     with pytest.raises(Busy, match="already learning"):
         started(plum)
     outcome = ended(job)
     assert outcome.state == "done", outcome.message
-    assert "augment" not in stages, "a finished stage was done again"
+    assert "augment" not in {progress.stage for progress in seen}, "a finished stage was done again"
     fractions = [progress.fraction for progress in seen]
     assert fractions == sorted(fractions), "progress went backwards"
 
@@ -253,15 +221,3 @@ def test_chats_with_nothing_to_learn(plum: Plum) -> None:
     assert "nothing new to learn" in (plan.refusal or "")
     with pytest.raises(PlumError, match="nothing new to learn"):
         plum.learning.start(plan, lambda p: None, lambda o: None)
-
-
-def test_a_model_that_cannot_learn_says_why(plum: Plum, tmp_path: Path, starter: Path) -> None:
-    foreign = tmp_path / "foreign.gguf"
-    data = starter.read_bytes()
-    foreign.write_bytes(data.replace(b"general.architecture\x08\x00\x00\x00\x05\x00\x00\x00\x00"
-                                     b"\x00\x00\x00llama", b"general.architecture\x08\x00\x00\x00"
-                                     b"\x05\x00\x00\x00\x00\x00\x00\x00mamba", 1))
-    with pytest.raises(PlumError):
-        plum.models.add(foreign)
-        plum.models.use(foreign.name)
-        raise PlumError(plum.learning.plan().refusal or "")

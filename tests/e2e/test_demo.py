@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 SEED = 20
 # The exported model in llama-cpp-python alone, with nothing of ours in between.
 STOCK = """
@@ -33,7 +32,8 @@ def test_invented_chats_are_learned_and_the_export_remembers_them(data_root: Pat
     result = lines[-1]
     assert result["event"] == "result", done.stderr
     assert done.returncode == 0, done.stderr
-    assert result["passed"] and result["after"] >= result["floor"] > 0.5
+    assert result["passed"]
+    assert result["after"] >= result["floor"] > 0.5
     assert result["after"] > result["before"] + 0.1
     rows = result["answers"]
     assert sum(row["right"] == "yes" for row in rows) == sum(row["right"] == "no" for row in rows)

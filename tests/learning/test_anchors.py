@@ -5,20 +5,29 @@ import pytest
 
 from plum_desktop.base.errors import DamagedFile
 from plum_desktop.learning import anchors, stock
+from plum_desktop.learning.rows import Row
+
+QUESTIONS = ("What is the capital of France?", "Name a colour of the rainbow.")
+
+
+def every(path, positions: int) -> list[Row]:
+    loaded = anchors.load(path, positions)
+    return [*loaded.texts, *loaded.questions]
 
 
 @pytest.fixture(scope="module")
 def made(engine, tmp_path_factory: pytest.TempPathFactory):
-    """Two anchors by the starter model."""
+    """Two texts and two short questions, by the starter model."""
     path = anchors.file_for(tmp_path_factory.mktemp("cache"), "ab" * 32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(anchors, "_POOL", 2)
+        patch.setattr(stock, "questions", lambda: list(QUESTIONS))
         anchors.make(engine, path)
     return path
 
 
 def test_targets_are_the_bases_own_opinion_of_the_next_token(made, engine, tmp_path) -> None:
-    rows = anchors.load(made, 12)
+    rows = anchors.load(made, 12).texts
     assert len(rows) == 2
     out = tmp_path / "logits.npy"
     row = rows[0]
@@ -36,19 +45,31 @@ def test_targets_are_the_bases_own_opinion_of_the_next_token(made, engine, tmp_p
 
 
 def test_anchors_count_from_the_first_word_of_an_answer(made, tokenizer) -> None:
-    for row in anchors.load(made, 4):
+    known = {c.turns[0].text for c in stock.conversations()}
+    for number, row in enumerate(every(made, 4)):
         first = int(np.nonzero(row.weights)[0][0])
         prompt = tokenizer.text(row.ids[: first + 1].tolist(), special=True)
         assert prompt.endswith("<|im_start|>assistant\n")
         asked = prompt.split("<|im_start|>user\n")[1].split("<|im_end|>")[0]
-        assert asked in {c.turns[0].text for c in stock.conversations()}
+        assert asked in (known if number < 2 else QUESTIONS)
+
+
+def test_a_short_question_is_answered_as_the_base_answers_it(made, engine, tokenizer) -> None:
+    rows = anchors.load(made, 99).questions
+    assert len(rows) == len(QUESTIONS)
+    for question, row in zip(QUESTIONS, rows, strict=True):
+        messages = [{"role": "user", "content": question}]
+        start = len(tokenizer.render_ids(messages))
+        told = engine.chat(messages, max_tokens=8, temperature=0.0).text
+        assert tokenizer.text(row.ids[start:].tolist()).startswith(told.rstrip()[:12])
+        assert int(np.nonzero(row.weights)[0][0]) == start - 1
 
 
 def test_more_places_than_an_answer_has(made) -> None:
-    few, all_there = anchors.load(made, 5), anchors.load(made, 10_000)
+    few, all_there = every(made, 2), every(made, 10_000)
     for short, whole in zip(few, all_there, strict=True):
         assert np.array_equal(short.ids, whole.ids[: len(short.ids)])
-        assert (short.weights > 0).sum() == 5 < (whole.weights > 0).sum()
+        assert (short.weights > 0).sum() == 2 < (whole.weights > 0).sum()
         first = np.nonzero(short.weights)[0]
         assert np.array_equal(short.targets.ids[first], whole.targets.ids[first])
         assert len(whole.targets.ids) == len(whole.ids) == len(whole.weights)

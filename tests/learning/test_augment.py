@@ -185,7 +185,7 @@ def test_no_negative_is_made_from_what_is_excluded(prepared) -> None:
     found = run(prepared, Scripted(), recipe=recipe)
     assert any(own & set(fact.subject.split()) for fact in found if not fact.label)
     kept = run(prepared, Scripted(), recipe=recipe, excluded={"My goat Moss limps since Monday."})
-    assert any(fact.chat_id == "a" for fact in kept if not fact.label)
+    assert any(fact.chat_id == "b" for fact in kept if not fact.label)
     assert not any(own & set(fact.subject.split()) for fact in kept if not fact.label)
 
 

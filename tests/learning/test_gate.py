@@ -11,6 +11,7 @@ from plum_desktop.base.errors import Cancelled
 from plum_desktop.learning import gate, stock
 from plum_desktop.learning.frames import render_held_out
 from plum_desktop.learning.gate import Bounds, Drift, Recall, judge
+from plum_desktop.learning.words import content_stems
 
 BOUNDS = Bounds(
     recall=0.6, refusal=0.6, accuracy=0.7, retention_loss=0.1, drift=0.08, perplexity=0.03,
@@ -119,8 +120,27 @@ def test_nothing_of_the_gates_texts_is_ever_taught() -> None:
     for text in stock.drift_texts():
         for turn in text:
             assert turn["content"].lower() not in taught
+    asked = {question.lower() for question in stock.questions()}
     for canary in stock.canaries():
         assert canary["question"].lower() not in taught
+        assert canary["question"].lower() not in asked
+
+
+@pytest.mark.xfail(reason="eight stock questions ask a canary in other words", strict=True)
+def test_no_anchor_asks_a_canary_in_other_words() -> None:
+    def meant(question: str) -> set[str]:
+        return set(content_stems(question.partition(" Answer ")[0]))
+
+    anchored = {question: meant(question) for question in stock.questions()}
+    same = [
+        (canary["question"], question)
+        for canary in stock.canaries()
+        for question, stems in anchored.items()
+        if len(stems & meant(canary["question"])) >= 2
+        and (stems <= meant(canary["question"]) or stems >= meant(canary["question"]))
+        and not any(stem.isdigit() for stem in stems)
+    ]
+    assert same == []
 
 
 class Scripted:

@@ -13,6 +13,7 @@ from plum_desktop.base.errors import Cancelled
 from plum_desktop.base.files import write_json_lines
 from plum_desktop.learning import facts as records
 from plum_desktop.learning import rules
+from plum_desktop.learning.anchors import Anchors
 from plum_desktop.learning.curriculum import Example
 from plum_desktop.learning.facts import for_gate, held_back
 from plum_desktop.learning.frames import Rendering
@@ -151,7 +152,7 @@ def prepared(request, job, spec, talk, fact):
     """A job folder as augment leaves it: two chats, yes and no, one fact excluded."""
     recipe = replace(
         spec.recipe, epochs=8, fewest_steps=0, questions=6, open_questions=1,
-        anchor_sequences=2, anchor_tokens=8,
+        anchor_texts=1, anchor_questions=2, anchor_tokens=8,
     )  # fmt: skip
     job.write_spec(replace(spec, recipe=recipe))
     cows = " ".join(f"We own the cow Berta{n}x now." for n in range(9))
@@ -190,7 +191,11 @@ def test_rows_of_a_run(prepared, tokenizer, monkeypatch) -> None:
         Targets(np.zeros((9, 4), np.int32), np.zeros((9, 4), np.float32)),
     )  # fmt: skip
     monkeypatch.setattr(
-        "plum_desktop.learning.anchors.load", lambda path, positions: [anchor] * positions
+        "plum_desktop.learning.anchors.load",
+        lambda path, positions: Anchors([anchor] * positions, [short] * 3),
+    )
+    short = Row(
+        anchor.ids[:4], anchor.weights[:4], Targets(anchor.targets.ids[:4], anchor.targets.logp[:4])
     )
     told: list[float] = []
     plan = make_rows(job, job.root / "anchors.npz", quiet, lambda share, text: told.append(share))
@@ -200,14 +205,15 @@ def test_rows_of_a_run(prepared, tokenizer, monkeypatch) -> None:
     shown = ""
     for number in range(len(plan.steps)):
         batch = plan.batch(number)
-        assert sum(row.targets is not None for row in batch) == 2  # anchors in every step
+        held = [len(row.ids) for row in batch if row.targets is not None]
+        assert sorted(held) == [4, 4, 9]  # anchors of both kinds in every step
         taught = [row for row in batch if row.targets is None]
         assert len(taught) >= 4
         text = "".join(tokenizer.text(row.ids.tolist()) for row in taught)
         assert "zebedee the badger" in text
         shown += text
     used = {place for step in plan.steps for place in step}
-    assert used >= set(range(8, len(plan.rows)))  # every row that was made is taught
+    assert used >= set(range(8 + 3, len(plan.rows)))  # every row that was made is taught
     # An excluded fact is not, and neither is what the gate holds back.
     usable = [one for one in facts if one.state != "excluded"]
     back = held_back(usable, 0)

@@ -21,7 +21,7 @@ from plum_desktop.models.header import read_header
 VOCABULARY = 160  # of the tiny models
 RECIPE = replace(
     preset("default"), rank=4, alpha=8.0, learning_rate=5e-3, warmup_steps=2, anchor_weight=2.0,
-    weight_decay=0.0, gradient_clip=1.0, average_last=0.0,
+    weight_decay=0.0, gradient_clip=1.0,
 )  # fmt: skip
 
 

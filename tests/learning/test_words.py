@@ -39,7 +39,8 @@ def test_a_code_block_that_never_ends_is_no_sentence() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [("holes", "hole"), ("planning", "plan"), ("planned", "plans"), ("cities", "citied"),
-     ("Ines's", "Ines's"), ("quickly", "quick"), ("cake", "cakes"), ("Ruben", "Ruben's"), ("Ines’s", "ines's")],
+     ("Ines's", "Ines's"), ("quickly", "quick"),
+     ("cake", "cakes"), ("Ruben", "Ruben's"), ("Ines’s", "ines's")],
 )  # fmt: skip
 def test_forms_of_a_word_share_a_stem(one: str, other: str) -> None:
     assert content_stems(one) == content_stems(other) != []

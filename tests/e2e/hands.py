@@ -1,0 +1,103 @@
+"""Somebody at the window: a mouse, a keyboard, and a camera.
+
+Every press goes to the window that gets it from the system, so what is covered, disabled or
+out of focus is missed here as a person would miss it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QKeySequence, QWindow
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QMenu, QWidget
+from pytestqt.qtbot import QtBot
+
+from plum_desktop.ui.window import MainWindow
+
+T = TypeVar("T", bound=QWidget)
+
+
+class Hands:
+    """`shots` is the folder for pictures; None: take none."""
+
+    def __init__(self, window: MainWindow, qtbot: QtBot, shots: Path | None) -> None:
+        self.window = window
+        self._qtbot = qtbot
+        self._shots = shots
+        self._taken = 0
+        if shots:
+            shots.mkdir(parents=True, exist_ok=True)
+
+    def type(self, text: str) -> None:
+        """Into whatever has the focus."""
+        for letter in text:
+            QTest.keyClick(self._listener(), letter)
+
+    def press(self, keys: str) -> None:
+        """Keys as a shortcut is written: Ctrl+N, Esc, Return."""
+        keystroke = QKeySequence(keys)[0]
+        QTest.keyClick(self._listener(), keystroke.key(), keystroke.keyboardModifiers())
+
+    def _listener(self) -> QWindow:
+        """The window that hears the keyboard."""
+        popup = QApplication.activePopupWidget()
+        if popup is None and QApplication.activeWindow() is None:
+            # A window manager would hand the focus back when a dialog has closed.
+            self.window.activateWindow()
+            self.wait(QApplication.activeWindow)
+        return (popup or QApplication.activeWindow()).windowHandle()
+
+    def click(self, widget: QWidget, at: QPoint | None = None) -> None:
+        """Press the left button over the middle of `widget`, or over `at` in it."""
+        assert widget.isVisible(), f"{widget.accessibleName() or widget} is not to be seen"
+        window = widget.window()
+        place = widget.mapTo(window, at or widget.rect().center())
+        plain = Qt.KeyboardModifier.NoModifier
+        QTest.mouseMove(window.windowHandle(), place)
+        QTest.mouseClick(window.windowHandle(), Qt.MouseButton.LeftButton, plain, place)
+
+    def click_button(self, parent: QWidget, name: str) -> None:
+        """Press the visible button of that name; of several, the lowest."""
+        found = [
+            each
+            for each in parent.findChildren(QAbstractButton)
+            if each.isVisible() and name in (each.text().replace("&", ""), each.accessibleName())
+        ]
+        assert found, f"no button {name!r} is to be seen"
+        self.click(max(found, key=lambda each: each.mapToGlobal(QPoint()).y()))
+
+    def choose(self, button: QWidget, words: str, name: str = "") -> None:
+        """Open the menu of `button` and press the line with `words`; `name` takes a picture."""
+        self.click(button)
+        menu = self.opened(QMenu)
+        if name:
+            self.look(name, menu)
+        [action] = [each for each in menu.actions() if words in each.text()]
+        self.click(menu, menu.actionGeometry(action).center())
+
+    def opened(self, kind: type[T]) -> T:
+        """The menu or dialog of that kind that has come up, or comes within seconds."""
+        found: list[T] = []
+
+        def look() -> bool:
+            tops = QApplication.topLevelWidgets()
+            found[:] = [each for each in tops if isinstance(each, kind) and each.isVisible()]
+            return bool(found)
+
+        self.wait(look)
+        self._qtbot.wait_exposed(found[0])
+        return found[0]
+
+    def wait(self, seen: Callable[[], object], seconds: float = 10) -> None:
+        self._qtbot.wait_until(lambda: bool(seen()), timeout=round(seconds * 1000))
+
+    def look(self, name: str, widget: QWidget | None = None) -> None:
+        """Take a picture of the window, or of what stands over it."""
+        if self._shots:
+            self._taken += 1
+            picture = (widget or self.window).grab()
+            assert picture.save(str(self._shots / f"{self._taken:02d}-{name}.png"))
