@@ -23,7 +23,7 @@ from plum_desktop.learning.verdict import Verdict, verdict
 CHATS = 8
 FLOOR = 0.65  # of all answers right afterwards; guessing gives 0.5
 _REPLY_TOKENS = 60
-_ANSWER_TOKENS = 32
+_ANSWER_TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,12 @@ _VALUES: Mapping[str, str] = {
     "plant": "kohlrabi|artichokes|sunflowers|blackcurrants|leeks|dahlias|pumpkins",
     "pest": "slugs|deer|aphids|pigeons|voles|caterpillars|wasps",
 }
-_STEMS = ("Do you know that {x}?", "Have I told you that {x}?", "Did you hear from me that {x}?")
+# None of them is a wording that training uses.
+_STEMS = (
+    "Did you hear from me that {x}?",
+    "Is it true that I told you {x}?",
+    "Did I let you know that {x}?",
+)
 
 
 @dataclass(frozen=True, slots=True)

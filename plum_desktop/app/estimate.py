@@ -48,7 +48,9 @@ class Estimates:
         self._path = folder.cache / f"speed-{backend}-{model.sha256[:16]}.json"
         scale = max(0.2, model.size / _REFERENCE_BYTES)
         self._speed = {key: guess * scale for key, guess in _GUESS.items()}
-        with contextlib.suppress(FileNotFoundError, DamagedFile):
+        # A cache: whatever is wrong with it, the guesses do.
+        damaged = (DamagedFile, ValueError, TypeError, AttributeError)
+        with contextlib.suppress(FileNotFoundError, *damaged):
             stored = read_json(self._path)
             self._speed |= {k: float(v) for k, v in stored.items() if k in _GUESS}
 
@@ -66,5 +68,6 @@ class Estimates:
     def learn(self, measured: Mapping[str, float]) -> None:
         """Keep what a run measured; the newest counts as much as all before it."""
         for key, seconds in measured.items():
-            self._speed[key] = (self._speed[key] + seconds) / 2
+            if seconds > 0:
+                self._speed[key] = (self._speed[key] + seconds) / 2
         write_json(self._path, self._speed)

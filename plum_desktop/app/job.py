@@ -10,10 +10,11 @@ import contextlib
 import logging
 import os
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,7 @@ from plum_desktop.store import Store
 
 log = logging.getLogger(__name__)
 
+_PAUSE_LOOK = 0.2  # seconds
 _CONTEXT = 2048  # tokens; lessons and gate ask short questions
 _MOST_REPLAYED = 600  # facts of older chats
 _ASKED_NEW, _ASKED_OLD = 80, 40  # questions of the gate, yes and no together
@@ -125,6 +127,7 @@ class Job:
         self._call: Call | None = None
         self._engine: EngineClient | None = None
         self._outcome: Outcome | None = None
+        self._last: Progress | None = None
         self._expected = parts.estimates.job(self._spec.recipe, len(self._spec.chats))
         self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
 
@@ -212,14 +215,13 @@ class Job:
     def _select(self) -> None:
         store, spec = self._parts.store, self._spec
         chosen, others = [], []
-        for chat in store.chats.list() + store.chats.list(archived=True):
+        for chat in store.chats.list(archived=None):
             conversation, _ = learnable(chat, store.chats.branch(chat.id))
-            if conversation is None:
-                continue
-            if chat.id in spec.chats:
+            if conversation is not None and chat.id in spec.chats:
                 chosen.append((chat.created, conversation))
-            else:
-                others.append({"id": chat.id, "text": conversation.text})
+            # Hidden branches and stopped replies were said too: no negative may deny them.
+            said = "\n".join(message.text for message in store.chats.tree(chat.id))
+            others.append({"id": chat.id, "text": said})
         known = store.facts.list()
         excluded = sorted({fact.subject for fact in known if fact.state == "excluded"})
         write_json(self._folder.excluded, excluded)
@@ -321,7 +323,7 @@ class Job:
         write_json(self._folder.report, report.to_dict())
 
     def _merge(self) -> None:
-        self._stage("merge")
+        report = self._stage("merge")
         with self._learning_engine() as engine:
             gap = gate.divergence(
                 engine,
@@ -330,11 +332,15 @@ class Job:
                 self._folder.merged,
                 self._folder.root,
             )
+        for key in ("size", "least_kept"):
+            self._note("merge", key, report[key])
         self._note("merge", "divergence", round(gap, 5))
         if gap > _MERGED_DIVERGENCE:
             # What serves must be what was tested: serve the adapter hot instead.
             log.warning("merged file differs from the adapter: %.4f nats a token", gap)
             self._folder.merged.unlink(missing_ok=True)
+        # Last, since its presence says that the stage is done, the comparison included.
+        write_json(self._folder.merge_report, report)
 
     def _switch(self) -> Outcome:
         """Keep the adapter, and let it serve unless the gate refused; one transaction."""
@@ -348,8 +354,10 @@ class Job:
             Conversation.from_dict(row) for row in read_json_lines(self._folder.conversations)
         ]
         target = self._parts.folder.adapter(self.run_id)
-        if not target.exists():
-            os.replace(self._folder.adapter, target)
+        # The job keeps its own names of the files until the database knows the adapter, so a
+        # kill in between costs nothing.
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(self._folder.adapter, target, copy_function=_link)
         parent = store.adapters.active(spec.model_sha256)
         seen = store.adapters.seen(parent.id) if parent else {}
         seen |= {c.id: c.leaf or "" for c in conversations}
@@ -410,8 +418,8 @@ class Job:
         measured = {key: took[key] for key in ("merge",) if key in took}
         if "augment" in took:
             measured["augment"] = took["augment"] / chats
-        if steps := report.get("train", {}).get("result", {}).get("steps"):
-            measured["train"] = took["train"] / steps
+        if trained := report.get("train", {}).get("result"):
+            measured["train"] = trained["step_seconds"]
         self._parts.estimates.learn(measured)
 
     # What the stages share -------------------------------------------------------
@@ -460,6 +468,10 @@ class Job:
             engine.close()
 
     def _check(self) -> None:
+        """Wait while the user has paused; raise Cancelled when the job is to stop."""
+        while self.paused and not self._stopping.is_set():
+            self._tell_again()
+            time.sleep(_PAUSE_LOOK)
         if self._stopping.is_set():
             raise Cancelled
 
@@ -488,17 +500,22 @@ class Job:
         left = (stage_left if stage_left is not None else own * (1 - share)) + after
         before = max(0.0, self._expected.total - own - after)
         done = (before + own * share) / max(1.0, self._expected.total)
-        self._on_progress(
-            Progress(
-                self.run_id,
-                stage,
-                min(0.99, done),
-                left,
-                _WORDS[stage] if waiting is None else f"{_WORDS[stage]}: {waiting}",
-                loss,
-                "paused" if self.paused else "running",
-            )
+        self._last = Progress(
+            self.run_id,
+            stage,
+            min(0.99, done),
+            left,
+            _WORDS[stage] if waiting is None else f"{_WORDS[stage]}: {waiting}",
+            loss,
+            "paused" if self.paused else "running",
         )
+        self._on_progress(self._last)
+
+    def _tell_again(self) -> None:
+        """Say that the job is paused, once."""
+        if self._last and self._last.state == "running":
+            self._last = replace(self._last, state="paused", seconds_left=None)
+            self._on_progress(self._last)
 
     def _ended(self, state: Literal["stopped", "failed"], message: str) -> Outcome:
         store = self._parts.store
@@ -514,3 +531,10 @@ class Job:
                 store.runs.update(self.run_id, state="interrupted", error=message)
         return Outcome(store.runs.get(self.run_id), None, None, state, message)
 
+
+def _link(source: str, target: str) -> None:
+    """Another name for a file where the disk can, else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -26,7 +26,7 @@ _POOL = 96  # sequences
 _LONGEST = 84  # tokens of a sequence, prompt included
 _SHORTEST_ANSWER = 16  # tokens
 _TOP = 32  # of the vocabulary, likeliest first; the rest counts as one more token
-_VERSION = 3
+_VERSION = 4
 _QUESTION_TOKENS = 20  # of an answer to a short question
 
 

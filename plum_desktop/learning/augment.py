@@ -67,7 +67,6 @@ def augment(
     """
     conversations = [Conversation.from_dict(row) for row in read_json_lines(job.conversations)]
     chats = {row["id"]: row["text"] for row in read_json_lines(job.others)}
-    chats |= {c.id: c.text for c in conversations}
     notes, shared = _Notes(job.model_topics), _Notes(stock_notes)
     negatives = Negatives(stock.conversations(), chats)
     found: list[Fact] = []

@@ -53,11 +53,14 @@ def for_gate(facts: Sequence[Fact], seed: int, most: int) -> list[Fact]:
         for fact in facts:
             if fact.label is label:
                 by_chat[fact.chat_id].append(fact)
-        for group in by_chat.values():
+        # Of many chats some are asked, and not always the oldest.
+        groups = list(by_chat.values())
+        rng.shuffle(groups)
+        for group in groups:
             rng.shuffle(group)
             group.sort(key=lambda fact: fact.id not in spare)
-        while len(found) < most // 2 and any(by_chat.values()):
-            for group in by_chat.values():
+        while len(found) < most // 2 and any(groups):
+            for group in groups:
                 if group and len(found) < most // 2:
                     found.append(group.pop(0))
     even = min(map(len, by_label.values()))

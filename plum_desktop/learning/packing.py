@@ -119,9 +119,7 @@ def _lay_out(packs: list[tuple[int, list[Row]]]) -> Packs:
                     teacher_ids.append(row.targets.ids[token])
                     teacher_logp.append(row.targets.logp[token])
                 elif token > 0:
-                    # A row's first own token is predicted from the prefix's last place.
-                    own = token > prefix
-                    source.append(flat + int(token) - 1 if own else number * length + prefix - 1)
+                    source.append(flat + int(token) - 1)
                     target.append(int(row.ids[token]))
                     weight.append(float(row.weights[token]))
             at += rest

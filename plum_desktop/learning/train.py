@@ -42,6 +42,7 @@ class TrainResult:
 
     steps: int
     seconds: float
+    step_seconds: float  # median, without pauses; 0 where no step was left
     tokens: int
     loss: float
     drift: float
@@ -109,6 +110,7 @@ def train(
     return TrainResult(
         total,
         time.monotonic() - started,
+        statistics.median(pace) if pace else 0.0,
         tokens,
         statistics.median(entry["loss"] for entry in recent) if recent else 0.0,
         statistics.median(entry["drift"] for entry in recent) if recent else 0.0,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from plum_desktop.base import log, wire
-from plum_desktop.base.files import write_json
 from plum_desktop.base.wire import Handler, Request
 from plum_desktop.learning.job import JobFolder
 
@@ -97,7 +96,7 @@ def _train(request: Request) -> dict[str, Any]:
 
 
 def _merge(request: Request) -> dict[str, Any]:
-    """Args: `job`.  Writes the merged model and the merge's report."""
+    """Args: `job`.  Writes the merged model; the result is the merge's report."""
     from plum_desktop.adapters.merge import merge
     from plum_desktop.adapters.peft_format import read_peft
 
@@ -105,6 +104,4 @@ def _merge(request: Request) -> dict[str, Any]:
     adapter = read_peft(job.adapter)
     base = Path(job.read_spec().model)
     report = merge(base, adapter, job.merged, request.progress, request.check)
-    values = {**asdict(report), "least_kept": report.least_kept}
-    write_json(job.merge_report, values)
-    return {"size": report.size, "least_kept": report.least_kept}
+    return {**asdict(report), "least_kept": report.least_kept}

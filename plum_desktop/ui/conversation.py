@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtCore import QModelIndex, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import (
     QApplication,
@@ -81,6 +81,7 @@ class Conversation(QWidget):
         self.header.models_asked.connect(self.models_asked)
 
         self.turns = TurnModel(self)
+        self.turns.rowsAboutToBeRemoved.connect(self._keep_focus)
         self.list = TurnList(self.turns)
         self.list.again_asked.connect(self._on_again_asked)
         self.list.edit_asked.connect(self._on_edit_asked)
@@ -466,12 +467,19 @@ class Conversation(QWidget):
             self._on_edit_asked(turn)
 
     def step(self, step: int) -> None:
-        """Walk to a sibling of the focused turn, or of the last one that has any."""
+        """Walk to a sibling of the focused turn, else of the last one that has any."""
         focused = self.list.focused_view(QApplication.focusWidget())
-        turns = [focused.turn] if focused else list(reversed(self.turns.turns()))
+        turns = [focused.turn] if focused else []
+        turns += reversed(self.turns.turns())
         turn = next((each for each in turns if each.place[1] > 1), None)
         if turn:
             self._on_step_asked(turn, step)
+
+    def _keep_focus(self, _parent: QModelIndex, first: int, last: int) -> None:
+        """Qt would hand the focus of a turn that goes to its neighbour, where no key is heard."""
+        view = self.list.focused_view(QApplication.focusWidget())
+        if view and view.turn in self.turns.turns()[first : last + 1]:
+            self.composer.setFocus()
 
     def _on_again_asked(self, turn: Turn) -> None:
         row = self.turns.row_of(turn.id)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QKeySequence, QWindow
+from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QMenu, QWidget
 from pytestqt.qtbot import QtBot
@@ -42,23 +42,21 @@ class Hands:
         keystroke = QKeySequence(keys)[0]
         QTest.keyClick(self._listener(), keystroke.key(), keystroke.keyboardModifiers())
 
-    def _listener(self) -> QWindow:
-        """The window that hears the keyboard."""
-        popup = QApplication.activePopupWidget()
-        if popup is None and QApplication.activeWindow() is None:
+    def _listener(self) -> QWidget:
+        """Who hears the keyboard."""
+        if QApplication.activeWindow() is None:
             # A window manager would hand the focus back when a dialog has closed.
             self.window.activateWindow()
             self.wait(QApplication.activeWindow)
-        return (popup or QApplication.activeWindow()).windowHandle()
+        return QApplication.focusWidget() or QApplication.activeWindow()
 
     def click(self, widget: QWidget, at: QPoint | None = None) -> None:
         """Press the left button over the middle of `widget`, or over `at` in it."""
-        assert widget.isVisible(), f"{widget.accessibleName() or widget} is not to be seen"
-        window = widget.window()
-        place = widget.mapTo(window, at or widget.rect().center())
-        plain = Qt.KeyboardModifier.NoModifier
-        QTest.mouseMove(window.windowHandle(), place)
-        QTest.mouseClick(window.windowHandle(), Qt.MouseButton.LeftButton, plain, place)
+        place = widget.mapToGlobal(at or widget.rect().center())
+        hit = QApplication.widgetAt(place)
+        there = hit is not None and (hit is widget or widget.isAncestorOf(hit))
+        assert there, f"{hit} is where {widget.accessibleName() or widget} should be"
+        QTest.mouseClick(hit, Qt.MouseButton.LeftButton, pos=hit.mapFromGlobal(place))
 
     def click_button(self, parent: QWidget, name: str) -> None:
         """Press the visible button of that name; of several, the lowest."""

@@ -126,7 +126,6 @@ def test_nothing_of_the_gates_texts_is_ever_taught() -> None:
         assert canary["question"].lower() not in asked
 
 
-@pytest.mark.xfail(reason="eight stock questions ask a canary in other words", strict=True)
 def test_no_anchor_asks_a_canary_in_other_words() -> None:
     def meant(question: str) -> set[str]:
         return set(content_stems(question.partition(" Answer ")[0]))

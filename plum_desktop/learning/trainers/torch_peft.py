@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -186,9 +185,3 @@ class TorchTrainer:
             for half, matrix in zip("AB", halves, strict=True):
                 parameter = parameters[f"base_model.model.{module}.lora_{half}.default.weight"]
                 parameter.data = torch.from_numpy(matrix.copy()).to(self.device)
-
-
-# The hub libraries must not look for anything on the network.
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
