@@ -22,8 +22,8 @@ from plum_desktop.learning.verdict import Verdict, verdict
 
 CHATS = 8
 FLOOR = 0.65  # of all answers right afterwards; guessing gives 0.5
-_REPLY_TOKENS = 60
-_ANSWER_TOKENS = 24
+_REPLY_TOKENS = 40
+_ANSWER_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 _PAUSE_LOOK = 0.2  # seconds
 _CONTEXT = 2048  # tokens; lessons and gate ask short questions
 _MOST_REPLAYED = 600  # facts of older chats
-_ASKED_NEW, _ASKED_OLD = 80, 40  # questions of the gate, yes and no together
+_ASKED_NEW, _ASKED_OLD = 60, 40  # questions of the gate, yes and no together
 _MERGED_DIVERGENCE = 0.02  # nats a token, hot adapter against merged file
 _NATIVE = {
     # Threads that wait must not spin: on cores shared with anything else, a spinning pool

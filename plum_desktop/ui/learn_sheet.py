@@ -206,7 +206,6 @@ class LearnSheet(QFrame):
         self._enable(bool(count) and not plan.refusal)
         if self.learn_button.isEnabled() and not self.list.isVisible():
             self.learn_button.setFocus()
-        self.adjustSize()
 
     def _refuse(self, sentence: str) -> None:
         self.notice.say(sentence, "warn")
@@ -228,7 +227,6 @@ class LearnSheet(QFrame):
             row = self.list.sizeHintForRow(0)
             self.list.setFixedHeight(row * min(_MOST_ROWS, self.model.rowCount()) + 10)
             self.list.setFocus()
-        self.adjustSize()
 
     def _on_learn(self) -> None:
         if self._plan and self._plan.chats:

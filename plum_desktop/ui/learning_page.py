@@ -302,7 +302,8 @@ class LearningPage(Page):
         steps = [f"<b>{text}</b>" if name == stage else text for name, text in names.items()]
         return " &nbsp;→&nbsp; ".join(steps)
 
-    def refresh(self) -> None:
+    def refresh(self, wanted: str | None = None) -> None:
+        """Read the runs again; `wanted` is the id of the one to choose."""
         plum = self._plum
 
         def read() -> list[Lesson]:
@@ -321,7 +322,7 @@ class LearningPage(Page):
             rows = min(len(found), _MOST_ROWS)
             self.table.setFixedHeight(rows * _ROW + self.table.horizontalHeader().height() + 2)
             if found:
-                row = self.model.row_of(current.id if current else None)
+                row = self.model.row_of(wanted or (current.id if current else None))
                 self.table.selectRow(row or 0)
             self._show_lesson()
 

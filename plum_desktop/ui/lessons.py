@@ -96,8 +96,15 @@ class Lessons(QObject):
         failed: Callable[[str], None],
     ) -> None:
         """What learning just these would take; None: all that wait."""
+
+        def found(plan: LearnPlan) -> None:
+            if chat_ids is None:
+                self.plan = plan
+                self.changed.emit()
+            then(plan)
+
         self._bridge.ask(
-            lambda: self._service.plan(chat_ids), then, failed, owner=self, lane="slow"
+            lambda: self._service.plan(chat_ids), found, failed, owner=self, lane="slow"
         )
 
     def start(self, plan: LearnPlan) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from plum_desktop.ui.controls import Column, IconButton, Notice, label
 
 PAGE_WIDTH = 880
+
+
+class _Scrolled(Column):
+    """As high as its words need at the width they get: Qt's own hint is for the narrowest."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), 0)
 
 
 class Page(QWidget):
@@ -22,7 +29,7 @@ class Page(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
-        column = Column(PAGE_WIDTH)
+        column = _Scrolled(PAGE_WIDTH) if scrolls else Column(PAGE_WIDTH)
         box = column.box
         box.setContentsMargins(8, 24, 8, 16)
         box.setSpacing(16)

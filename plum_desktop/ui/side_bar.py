@@ -188,6 +188,7 @@ class SideBar(QFrame):
         ):  # fmt: skip
             made = button(title, "row", partial(self.page_chosen.emit, name))
             made.setCheckable(True)
+            made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click goes on to the page
             made.setToolTip(title if name != "settings" else with_keys(title, "Ctrl+,"))
             self.page_buttons[name] = made
         return self._grid

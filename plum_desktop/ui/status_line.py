@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QProgressBar,
+    QSizePolicy,
+    QWidget,
+)
 
 from plum_desktop.ui import words
 from plum_desktop.ui.controls import ElidedLabel, IconButton, IconLabel, button, small, with_keys
@@ -12,11 +20,14 @@ from plum_desktop.ui.lessons import Lessons
 
 
 class StatusLine(QFrame):
-    """Signals: learn_asked, learning_asked (its page), result_asked."""
+    """Signals: learn_asked, learning_asked (its page), result_asked, focus_lost (what had the
+    keyboard is no longer there).
+    """
 
     learn_asked = Signal()
     learning_asked = Signal()
     result_asked = Signal()
+    focus_lost = Signal()
 
     def __init__(self, lessons: Lessons) -> None:
         super().__init__()
@@ -69,12 +80,15 @@ class StatusLine(QFrame):
         sure.addWidget(self.go_on)
         self._sure.hide()
         row.addWidget(self._sure)
+        for each in self.findChildren(QAbstractButton):
+            each.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # who clicks here goes on writing there
         lessons.changed.connect(self.show_state)
         self.show_state()
 
     def show_state(self) -> None:
         lessons = self._lessons
         running = lessons.running
+        focus = QApplication.focusWidget()
         if not running:
             self._sure.hide()
         asking = not self._sure.isHidden()
@@ -98,6 +112,8 @@ class StatusLine(QFrame):
             self.text.set_whole(self.tr("Nothing new to learn yet"))
         self.text.setVisible(bool(self.text.whole()))
         self.setCursor(Qt.CursorShape.PointingHandCursor if running else Qt.CursorShape.ArrowCursor)
+        if focus and self.isAncestorOf(focus) and not focus.isVisible():
+            self.focus_lost.emit()
 
     def _show_progress(self) -> None:
         lessons = self._lessons
@@ -130,10 +146,12 @@ class StatusLine(QFrame):
     def _on_stop_anyway(self) -> None:
         self._sure.hide()
         self._lessons.stop()
+        self.focus_lost.emit()
 
     def _on_go_on(self) -> None:
         self._sure.hide()
         self.show_state()
+        self.focus_lost.emit()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if self._lessons.running and event.button() == Qt.MouseButton.LeftButton:

@@ -93,6 +93,8 @@ class TurnModel(QAbstractListModel):
             if turn.role != message.role or (turn.id and turn.id != message.id):
                 break
             same += 1
+        # Whoever walks from one version to the next need not wait to be told of them again.
+        known = {each: turn.siblings for turn in self._turns[same:] for each in turn.siblings or ()}
         if same < len(self._turns):
             self.cut_after(same)
         for row in range(same):
@@ -102,6 +104,7 @@ class TurnModel(QAbstractListModel):
             for message in branch[same:]:
                 turn = Turn(next(self._keys), message.id, message.role, message.text)
                 turn.state = _state(message, writing)
+                turn.siblings = known.get(message.id)
                 self._turns.append(turn)
             self.endInsertRows()
 

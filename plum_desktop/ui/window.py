@@ -177,6 +177,7 @@ class MainWindow(QMainWindow):
         self.status.learn_asked.connect(self.open_sheet)
         self.status.learning_asked.connect(lambda: self.show_page("learning"))
         self.status.result_asked.connect(self._show_result)
+        self.status.focus_lost.connect(lambda: self.pages[self.page].setFocus())
         self.sheet.closed.connect(self._close_overlay)
         self.sheet.models_asked.connect(lambda: self.show_page("models"))
         self.result.kept.connect(self._on_kept)
@@ -446,7 +447,10 @@ class MainWindow(QMainWindow):
             self.pages[self.page].setFocus()
 
     def _on_learning_ended(self, outcome: Outcome) -> None:
-        if outcome.state != "stopped":
+        if self.page == "learning":  # which says all that the card would
+            self.learning.refresh(outcome.run.id)
+            self.lessons.put_away()
+        elif outcome.state != "stopped":
             self.result.set_outcome(outcome)
             self._overlay.show_only(self.result)
         announce(self, outcome.message)
@@ -588,8 +592,8 @@ class _Overlay(QObject):
         width = min(_SHEET_WIDTH, self._ground.width() - 32)
         layout = sheet.layout()
         assert layout
-        wanted = layout.heightForWidth(width) if layout.hasHeightForWidth() else -1
-        height = max(wanted, layout.minimumSize().height(), 1)
+        tall = layout.hasHeightForWidth()
+        height = layout.heightForWidth(width) if tall else layout.minimumSize().height()
         height = min(height, self._ground.height() - _SHEET_TOP - 16)
         sheet.setGeometry((self._ground.width() - width) // 2, _SHEET_TOP, width, height)
 

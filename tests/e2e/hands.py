@@ -96,6 +96,7 @@ class Hands:
     def look(self, name: str, widget: QWidget | None = None) -> None:
         """Take a picture of the window, or of what stands over it."""
         if self._shots:
+            self._qtbot.wait(60)  # what has just changed is laid out by then
             self._taken += 1
             picture = (widget or self.window).grab()
             assert picture.save(str(self._shots / f"{self._taken:02d}-{name}.png"))

@@ -106,7 +106,7 @@ def say_something(hands: Hands) -> None:
 def stop_and_ask_again(hands: Hands) -> None:
     chat = hands.window.conversation
     send(hands, STORY)
-    hands.wait(lambda: chat.turns.rowCount() == 4 and chat.turns.last().state == "writing", 60)
+    hands.wait(lambda: chat.turns.rowCount() == 4 and len(chat.turns.last().text) > 20, 60)
     hands.press("Esc")
     hands.wait(lambda: chat.turns.last().state == "stopped" and not chat.busy)
     assert chat.turns.last().text
@@ -191,6 +191,7 @@ def learn_and_chat_on(hands: Hands) -> None:
     hands.wait(lambda: not job.paused)
     hands.wait(lambda: status.bar.value() > share, seconds=60)
     hands.look("learning-page")
+    hands.press("Ctrl+N")
     hands.wait(window.result.isVisible, seconds=120)
     assert window.result.title.text() == "Learned 2 chats"
     assert window.result.rows.texts()[0] == "Remembers"
@@ -294,6 +295,7 @@ def change_the_looks(hands: Hands) -> None:
     hands.click(window.side.page_buttons["learning"])
     hands.look("learning-dark")
     chats = window.side.list
-    hands.click(chats.viewport(), chats.visualRect(window.side.chats.index(1)).center())
-    hands.wait(lambda: window.page == "chat" and window.conversation.turns.rowCount())
+    oldest = window.plum.store.chats.list()[-1].id
+    hands.click(chats.viewport(), chats.visualRect(window.side.chats.index_of(oldest)).center())
+    hands.wait(lambda: window.page == "chat" and window.conversation.chat_id == oldest)
     hands.look("chat-dark")

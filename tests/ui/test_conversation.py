@@ -145,6 +145,7 @@ def test_again_answers_anew_and_one_can_walk_between(
     qtbot.wait_until(lambda: chat.turns.last().place == (2, 2))
     assert "2/2" in texts(view(chat, 1))
     assert "What should I pack?" in double.engine.asked[0][-1]["content"]
+    assert chat.composer.isAncestorOf(window.focusWidget())
 
     qtbot.mouseClick(button_named(view(chat, 1), "Older version"), Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: shown(chat)[-1][1] == "A bag.")

@@ -195,6 +195,38 @@ def test_the_result_is_kept_or_undone(window: MainWindow, double: DoublePlum, qt
     assert not window.result.isVisible()
 
 
+def test_on_the_learning_page_the_result_is_a_row(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot
+) -> None:
+    chats = [chat.id for chat in double.store.chats.list()]
+    double.add_lesson(chats[:1], created=1_700_000_000.0)
+    job = begin(window, double, qtbot)
+    window.show_page("learning")
+    qtbot.wait_until(lambda: window.learning.model.rowCount() == 1)
+    job.end(done(double.add_lesson(chats), 3))
+    qtbot.wait_until(lambda: window.learning.model.rowCount() == 2)
+    assert window.learning.table.currentIndex().row() == 0
+    assert not window.result.isVisible()
+    assert window.lessons.outcome is None
+
+
+def test_the_status_line_leaves_the_keyboard_to_the_page(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot
+) -> None:
+    job = begin(window, double, qtbot)
+    qtbot.mouseClick(window.status.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.wait_until(lambda: job.paused)
+    assert window.conversation.isAncestorOf(window.focusWidget())
+    qtbot.mouseClick(window.status.stop_button, Qt.MouseButton.LeftButton)
+    assert window.status.go_on.hasFocus()
+    QTest.keyClick(window.status.go_on, Qt.Key.Key_Return)
+    assert window.conversation.isAncestorOf(window.focusWidget())
+    window.status.pause_button.setFocus()
+    job.end(done(double.add_lesson([double.store.chats.list()[0].id]), 1))
+    qtbot.wait_until(lambda: not window.lessons.running)
+    assert window.conversation.isAncestorOf(window.focusWidget())
+
+
 def test_a_refused_result_says_why(window: MainWindow, double: DoublePlum, qtbot: QtBot) -> None:
     job = begin(window, double, qtbot)
     job.end(refused(3))
