@@ -335,6 +335,6 @@ class TurnList(QAbstractScrollArea):
 
     def focused_view(self, widget: QWidget | None) -> TurnView | None:
         for view in self._views.values():
-            if widget is not None and view.isAncestorOf(widget):
+            if widget is not None and (widget is view or view.isAncestorOf(widget)):
                 return view
         return None
