@@ -70,7 +70,6 @@ class LearnService:
         self._models = models
         self._preferences = preferences
         self._serving = serving
-        self._lock = FileLock(folder.learning_lock)
 
     def plan(
         self,
@@ -120,7 +119,7 @@ class LearnService:
             raise PlumError(plan.refusal)
         file = self._models.file()
         require_free(self._folder.root, plan.disk_bytes, "Learning")
-        self._acquire()
+        lock = self._acquire()
         try:
             active = self._store.adapters.active(file.sha256)
             run_id = uuid.uuid4().hex[:12]
@@ -143,9 +142,9 @@ class LearnService:
             )
             self._store.runs.create(run)
         except BaseException:
-            self._lock.release()
+            lock.release()
             raise
-        return self._begin(job, file, on_progress, on_end)
+        return self._begin(job, file, on_progress, on_end, lock)
 
     def resume(
         self,
@@ -157,7 +156,7 @@ class LearnService:
         run = self._store.runs.get(run_id)
         if run.state not in ("running", "paused", "interrupted"):
             raise PlumError("That learning run has ended; start a new one.")
-        self._acquire()
+        lock = self._acquire()
         try:
             job = JobFolder(self._folder.job(run.id))
             spec = job.read_spec()
@@ -170,31 +169,37 @@ class LearnService:
             job.paused.unlink(missing_ok=True)
             self._store.runs.update(run.id, state="running", error=None)
         except BaseException:
-            self._lock.release()
+            lock.release()
             raise
-        return self._begin(job, file, on_progress, on_end)
+        return self._begin(job, file, on_progress, on_end, lock)
 
     def interrupted(self) -> Run | None:
         """A job that was killed, or stopped by quitting, and can go on."""
         run = self._store.runs.unfinished()
-        if run is None or self._lock.held_by_someone():
+        if run is None or self.running():
             return None
         return replace(run, state="interrupted")
 
-    def running_elsewhere(self) -> bool:
-        """Whether some process is learning now."""
-        return self._lock.held_by_someone()
+    def running(self) -> bool:
+        """Whether some process, this one included, is learning now."""
+        return FileLock(self._folder.learning_lock).held_by_someone()
 
     def discard(self, run_id: str) -> None:
         """Drop an interrupted job and its folder.  Raises Busy while it runs."""
         run = self._store.runs.get(run_id)
-        if self._lock.held_by_someone():
+        if self.running():
             raise Busy("Plum is learning right now; stop that first.")
         JobFolder(self._folder.job(run.id)).remove()
         self._store.runs.update(run.id, state="stopped", finished=time.time())
 
-    def _acquire(self) -> None:
-        self._lock.acquire("Plum is already learning; wait for it to end, or stop it first.")
+    def _acquire(self) -> FileLock:
+        """The learning lock, for one job: a lock of its own keeps this process's others out too.
+
+        Raises Busy.
+        """
+        lock = FileLock(self._folder.learning_lock)
+        lock.acquire("Plum is already learning; wait for it to end, or stop it first.")
+        return lock
 
     def _begin(
         self,
@@ -202,12 +207,13 @@ class LearnService:
         file: ModelFile,
         on_progress: Callable[[Progress], None],
         on_end: Callable[[Outcome], None],
+        lock: FileLock,
     ) -> Job:
         spec = job.read_spec()
         parts = JobParts(
             self._folder, self._store, self._serving, Estimates(self._folder, file, spec.backend)
         )
-        running = Job(parts, job, on_progress, on_end, self._lock.release)
+        running = Job(parts, job, on_progress, on_end, lock.release)
         running.start()
         return running
 

@@ -179,15 +179,14 @@ def learn_and_chat_on(hands: Hands) -> None:
 
     hands.click(status.pause_button)
     hands.wait(lambda: job.paused)
-    hands.look("pausing")
-    hands.wait(lambda: status.text.whole() == "Learning is paused", seconds=120)
-    share = status.bar.value()
+    assert status.text.whole() == "Learning is paused"
     hands.look("paused")
     hands.click(status.text)
     assert window.page == "learning"
+    hands.wait(lambda: window.lessons.progress.state == "paused", seconds=60)
     hands.look("paused-page")
-    assert status.bar.value() == share
-    hands.click(status.pause_button)
+    share = status.bar.value()
+    hands.click(window.learning.pause_button)
     hands.wait(lambda: not job.paused)
     hands.wait(lambda: status.bar.value() > share, seconds=60)
     hands.look("learning-page")
