@@ -49,15 +49,8 @@ _CONTEXT = 2048  # tokens; lessons and gate ask short questions
 _MOST_REPLAYED = 600  # facts of older chats
 _ASKED_NEW, _ASKED_OLD = 60, 40  # questions of the gate, yes and no together
 _MERGED_DIVERGENCE = 0.02  # nats a token, hot adapter against merged file
-_NATIVE = {
-    # Threads that wait must not spin: on cores shared with anything else, a spinning pool
-    # takes several times as long (measured: a step 4.3 s instead of 12, and steady).
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "0",
-    # Memory of one step serves the next, in place of page faults by the hundred thousand.
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 33),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
-}
+# Memory of one step serves the next, in place of page faults by the hundred thousand (glibc).
+_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 _WORDS: dict[Stage, str] = {
     "select": "Reading your chats",
     "augment": "Finding what to remember",
@@ -430,7 +423,7 @@ class Job:
         child = Child(
             worker_command("stage"),
             name=f"learning worker ({op})",
-            env={**_NATIVE, "PLUM_LOG_DIR": str(self._parts.folder.logs)},
+            env={**_KEPT_MEMORY, "PLUM_LOG_DIR": str(self._parts.folder.logs)},
             low_priority=True,
         )
         try:

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 _ENDINGS = ("finished", "cancelled", "failed")
 _STDERR_LINES = 40
+# Threads of a native library that wait must not spin: where two pools share the cores (a chat
+# beside a learning run), spinning makes both take several times as long, with no bound.
+_PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 
 
 class Call:
@@ -115,7 +118,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, **(env or {})},
+                env={**_PATIENT_THREADS, **os.environ, **(env or {})},
                 creationflags=flags,
             )
         except OSError as error:
