@@ -309,7 +309,8 @@ class LearningPage(Page):
         def read() -> list[Lesson]:
             adapters = plum.adapters.list()
             of_run = {each.run_id: each for each in adapters if each.run_id}
-            runs = plum.store.runs.list()
+            left = plum.learning.interrupted()  # a run whose program was killed still says running
+            runs = [left if left and run.id == left.id else run for run in plum.store.runs.list()]
             lessons = [Lesson(run, of_run.get(run.id), _card(run)) for run in runs]
             known = {run.id for run in runs}
             lessons += [Lesson(None, each) for each in adapters if each.run_id not in known]
@@ -338,8 +339,9 @@ class LearningPage(Page):
 
     def _show_lesson(self) -> None:
         lesson = self._current()
-        self._details.setVisible(lesson is not None)
-        if lesson is None:
+        under_way = lesson and lesson.run and lesson.run.state in ("running", "paused")
+        self._details.setVisible(lesson is not None and not under_way)
+        if lesson is None or under_way:
             return
         run, adapter = lesson.run, lesson.adapter
         card = lesson.card
