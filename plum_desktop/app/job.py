@@ -506,7 +506,9 @@ class Job:
 
     def _tell_again(self) -> None:
         """Say that the job is paused, once."""
-        if self._last and self._last.state == "running":
+        if self._last is None:
+            self._tell("select", 0.0)
+        elif self._last.state == "running":
             self._last = replace(self._last, state="paused", seconds_left=None)
             self._on_progress(self._last)
 

@@ -194,6 +194,7 @@ def test_workers_leave_with_a_killed_parent(chatted: Plum, data_folder: DataFold
         time.sleep(0.1)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
+    parent.stdout.close()
     _, alive = psutil.wait_procs(workers, timeout=15)
     assert not alive, "a worker outlived its parent"
     after = Plum(data_folder)

@@ -191,7 +191,7 @@ def learn_and_chat_on(hands: Hands) -> None:
     hands.wait(lambda: status.bar.value() > share, seconds=60)
     hands.look("learning-page")
     hands.press("Ctrl+N")
-    hands.wait(window.result.isVisible, seconds=120)
+    hands.wait(window.result.isVisible, seconds=300)
     assert window.result.title.text() == "Learned 2 chats"
     assert window.result.rows.texts()[0] == "Remembers"
     hands.look("result")
