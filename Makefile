@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint venv
+.PHONY: run test test-demo lint venv
 
 # Opens the window; where there is no display, runs the demo.
 run: venv
@@ -12,6 +12,10 @@ run: venv
 
 test: lint
 	@$(BIN)/pytest
+
+# The main job with its floor, and the exported model in llama-cpp-python alone; for minutes.
+test-demo: venv
+	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_demo.py
 
 lint: venv
 	@$(BIN)/ruff check .

@@ -18,7 +18,7 @@ class Recipe:
     # Order of the material.
     order: Literal["joint", "sequential"] = "joint"
     epochs: int = 8
-    fewest_steps: int = 110  # a handful of chats is repeated, in new renderings, up to this many
+    fewest_steps: int = 120  # a handful of chats is repeated, in new renderings, up to this many
 
     # What is asked.  As many no as yes, alike in everything but truth.
     questions: int = 7  # of each label
@@ -39,10 +39,10 @@ class Recipe:
 
     # What keeps the rest as it was.
     # A step pulls so many of each to the untouched base by KL.
-    anchor_texts: int = 2
-    anchor_questions: int = 3
+    anchor_texts: int = 4
+    anchor_questions: int = 6
     anchor_tokens: int = 32  # positions of a sequence at which they are pulled
-    anchor_weight: float = 4.0
+    anchor_weight: float = 5.0
     replay_questions: int = 6  # of facts learned before, a step
 
     # LoRA and optimizer.

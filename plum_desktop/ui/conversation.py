@@ -546,6 +546,7 @@ class Conversation(QWidget):
         else:
             self._memory_of_new = on
         self._show_chat()
+        self.composer.setFocus()  # who switches memory is about to ask something
 
     def ask_about_link(self, address: str) -> None:
         """Nothing opens without a word: the whole address is shown first."""

@@ -218,9 +218,9 @@ def export_everything(hands: Hands, folder: Path) -> None:
     save_as(hands, peft)
     hands.look("learned-page")
 
-    tensors = {tensor.name for tensor in read_header(whole).tensors}
+    tensors = set(read_header(whole).tensors)
     assert "token_embd.weight" in tensors
-    learned = {tensor.name for tensor in read_header(alone).tensors}
+    learned = set(read_header(alone).tensors)
     assert "blk.0.attn_q.weight.lora_a" in learned
     assert {each.name for each in peft.iterdir()} == {
         "adapter_config.json", "adapter_model.safetensors",
