@@ -144,7 +144,7 @@ def test_pausing_and_stopping(chatted: Plum) -> None:
     assert paused.wait(60), "training did not pause"
     assert not training.is_set(), "a step was taken while paused"
     job.resume()
-    assert training.wait(60), "training did not go on"
+    assert training.wait(240), "training did not go on"
     job.stop()
     outcome = ended(job)
     assert outcome.state == "stopped"
