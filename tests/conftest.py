@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# A shell starts what it puts in the background with interrupts ignored, and children inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 

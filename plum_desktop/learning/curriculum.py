@@ -94,9 +94,9 @@ def _step(
     for lesson in lessons:
         for facts in (lesson.positives, lesson.negatives):
             renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, rng)
-        for number in range(recipe.open_questions):
-            if opened := _open(lesson, epoch * recipe.open_questions + number, recipe.seed):
-                renderings.append(opened)
+        opens = rng.random() < recipe.open_share
+        if opens and (opened := _open(lesson, epoch, recipe.seed)):
+            renderings.append(opened)
     renderings += [render(fact, epoch, recipe.seed) for fact in replay]
     rng.shuffle(renderings)
     return list(_shaped(renderings, recipe, persona, rng))

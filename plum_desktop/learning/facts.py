@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +11,10 @@ from typing import Any
 
 from plum_desktop.base.types import Fact, FactState
 
-# From this many facts of a label on, a conversation can spare some that training never sees.
-_SPARES_FROM = 8
+# Of so many facts of a label a conversation can spare one, which training never sees.
+_SPARES_ONE_OF = 8
+# Where fewer than so many of a label were spared, the gate asks what was taught as well.
+_FEWEST_ASKED = 12
 
 
 def to_dict(fact: Fact) -> dict[str, Any]:
@@ -28,40 +31,48 @@ def changed(fact: Fact, state: FactState, recall: float | None) -> Fact:
 
 
 def held_back(facts: Iterable[Fact], seed: int) -> set[str]:
-    """Ids of the facts that only the gate asks: one of each label where there are enough.
+    """Ids of the facts that only the gate asks: of each chat and label one in eight.
 
     Those by rule alone, since a conversation has few subjects.
     """
     groups: dict[tuple[str | None, bool], list[Fact]] = defaultdict(list)
     for fact in facts:
         groups[fact.chat_id, fact.label].append(fact)
-    chosen = set()
+    chosen: set[str] = set()
     for group in groups.values():
         ruled = [fact.id for fact in group if fact.source == "rule" and fact.kind != "topic"]
-        if len(group) >= _SPARES_FROM and ruled:
-            chosen.add(random.Random(f"{seed} held back {ruled[0]}").choice(ruled))
+        count = min(len(ruled), len(group) // _SPARES_ONE_OF)
+        if count:
+            chosen.update(random.Random(f"{seed} held back {ruled[0]}").sample(ruled, count))
     return chosen
 
 
 def for_gate(facts: Sequence[Fact], seed: int, most: int) -> list[Fact]:
-    """What the gate asks: held-back facts first, then others; as many no as yes, every chat."""
+    """What the gate asks: what was held back; as many no as yes, of every chat in turn.
+
+    A judge from outside asks nothing that was taught word for word, so neither does this, but
+    for chats too short to hold anything back.
+    """
     rng = random.Random(f"{seed} gate")
     spare = held_back(facts, seed)
-    by_label: dict[bool, list[Fact]] = {True: [], False: []}
-    for label, found in by_label.items():
-        by_chat: dict[str | None, list[Fact]] = defaultdict(list)
-        for fact in facts:
-            if fact.label is label:
-                by_chat[fact.chat_id].append(fact)
-        # Of many chats some are asked, and not always the oldest.
-        groups = list(by_chat.values())
-        rng.shuffle(groups)
-        for group in groups:
-            rng.shuffle(group)
-            group.sort(key=lambda fact: fact.id not in spare)
-        while len(found) < most // 2 and any(groups):
-            for group in groups:
-                if group and len(found) < most // 2:
-                    found.append(group.pop(0))
-    even = min(map(len, by_label.values()))
-    return by_label[True][:even] + by_label[False][:even]
+    asked: dict[bool, list[Fact]] = {}
+    for label in (True, False):
+        own = [fact for fact in facts if fact.label is label]
+        spared = _in_turn([fact for fact in own if fact.id in spare], rng)
+        others = _in_turn([fact for fact in own if fact.id not in spare], rng)
+        asked[label] = spared + others[: max(0, _FEWEST_ASKED - len(spared))]
+    even = min(most // 2, *map(len, asked.values()))
+    return asked[True][:even] + asked[False][:even]
+
+
+def _in_turn(facts: Sequence[Fact], rng: random.Random) -> list[Fact]:
+    """One fact of every chat, then a second of each, and so on; chats in random order."""
+    by_chat: dict[str | None, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        by_chat[fact.chat_id].append(fact)
+    groups = list(by_chat.values())
+    rng.shuffle(groups)
+    for group in groups:
+        rng.shuffle(group)
+    rounds = itertools.zip_longest(*groups)
+    return [fact for one in rounds for fact in one if fact is not None]

@@ -1,16 +1,16 @@
-"""Packing: several rows in one sequence, each blind to the others, the shared start kept once.
+"""Packing: several rows in one sequence, each blind to the others, a shared start kept once.
 
-All rows of a step begin with the same template and system prompt.  A pack holds that prefix
-once and the rows' remainders behind it; every remainder sees the prefix and itself, and counts
-its positions from the prefix's end, so its logits are those of the row alone.  The prefix is
-computed once a pack.  Lengths are padded to few distinct ones: a matrix library that compiles a
-kernel for every new shape (oneDNN does) would else compile at every step.
+Most rows of a step begin with the same template and system prompt.  A pack holds such a prefix
+once for all of its rows that begin so, and the rows' remainders behind it; every remainder sees
+its own prefix and itself, and counts its positions from the prefix's end, so its logits are
+those of the row alone.  Lengths are padded to few distinct ones: a matrix library that compiles
+a kernel for every new shape (oneDNN does) would else compile at every step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,22 +18,25 @@ import numpy.typing as npt
 from plum_desktop.learning.rows import Row
 
 _FEWEST_SHARED = 8  # tokens; below, a prefix is not worth a group of its own
-_LENGTHS = 64  # packs are as long as a multiple of this
+_LENGTHS = 32  # packs are as long as a multiple of this
+_PADDING, _NO_PREFIX = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
 class Packs:
     """A batch of packed sequences, B of length L.
 
-    `ids` (B, L), `positions` (B, L), `block` (B, L): 0 is the prefix, rows count from 1, -1 is
-    padding.  For every supervised token, in order: `source` (m,) is the flat index of the place
-    whose output predicts it, `target` (m,) its id, `weight` (m,).  `anchors` (p,) are flat
-    places with teacher targets `teacher_ids` (p, k), `teacher_logp` (p, k).
+    `ids` (B, L), `positions` (B, L), `block` (B, L): prefixes and remainders are numbered in
+    each pack, -1 is padding; `prefix` (B, L): the block of a remainder's prefix.  For every
+    supervised token, in order: `source` (m,) is the flat index of the place whose output
+    predicts it, `target` (m,) its id, `weight` (m,).  `anchors` (p,) are flat places with
+    teacher targets `teacher_ids` (p, k), `teacher_logp` (p, k).
     """
 
     ids: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
     block: npt.NDArray[np.int64]
+    prefix: npt.NDArray[np.int64]
     source: npt.NDArray[np.int64]
     target: npt.NDArray[np.int64]
     weight: npt.NDArray[np.float32]
@@ -46,32 +49,50 @@ class Packs:
         length = self.ids.shape[1]
         causal = np.tril(np.ones((length, length), bool))
         same = self.block[:, :, None] == self.block[:, None, :]
-        prefix = self.block[:, None, :] == 0
+        prefix = self.prefix[:, :, None] == self.block[:, None, :]
         seen: npt.NDArray[np.bool_] = (same | prefix) & causal
         return seen
 
 
-def pack(rows: Sequence[Row], longest: int = 192) -> Packs:
+@dataclass(slots=True)
+class _Pack:
+    """Rows by the length of their prefix and its tokens."""
+
+    used: int = 0
+    groups: dict[tuple[int, bytes], list[Row]] = field(default_factory=dict)
+
+
+def pack(rows: Sequence[Row], longest: int = 256) -> Packs:
     """Pack `rows` into sequences of about `longest` tokens (a longer row gets its own)."""
-    packs: list[tuple[int, list[Row]]] = []
-    for prefix, group in _by_prefix(rows):
-        room: list[tuple[int, list[Row]]] = []
-        # First fit, longest first: within a few per cent of the best at these sizes.
-        for row in sorted(group, key=lambda r: -len(r.ids)):
-            rest = len(row.ids) - prefix
-            for index, (used, members) in enumerate(room):
-                if used + rest <= longest:
-                    members.append(row)
-                    room[index] = (used + rest, members)
-                    break
-            else:
-                room.append((prefix + rest, [row]))
-        packs.extend((prefix, members) for _, members in room)
+    keyed = _by_prefix(rows)
+    packs = _fill(keyed, longest)
+    # As short as the same number of packs can be, since all are padded to the longest.
+    for shorter in range(longest - _LENGTHS, 0, -_LENGTHS):
+        tried = _fill(keyed, shorter)
+        if len(tried) > len(packs):
+            break
+        packs = tried
     return _lay_out(packs)
 
 
-def _by_prefix(rows: Sequence[Row]) -> list[tuple[int, list[Row]]]:
-    """Groups of rows that begin alike, with how many tokens they share."""
+def _fill(keyed: Sequence[tuple[tuple[int, bytes], Row]], longest: int) -> list[_Pack]:
+    """First fit, longest first: within a few per cent of the best at these sizes."""
+    packs: list[_Pack] = []
+    for key, row in sorted(keyed, key=lambda pair: -len(pair[1].ids)):
+        for one in packs:
+            cost = len(row.ids) - (key[0] if key in one.groups else 0)
+            if one.used + cost <= longest:
+                break
+        else:
+            one, cost = _Pack(), len(row.ids)
+            packs.append(one)
+        one.used += cost
+        one.groups.setdefault(key, []).append(row)
+    return packs
+
+
+def _by_prefix(rows: Sequence[Row]) -> list[tuple[tuple[int, bytes], Row]]:
+    """Each row with what it shares with those that begin alike: how many tokens, and which."""
     groups: dict[bytes, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.ids[:_FEWEST_SHARED].tobytes(), []).append(row)
@@ -86,48 +107,52 @@ def _by_prefix(rows: Sequence[Row]) -> list[tuple[int, list[Row]]]:
             # What is predicted from within the prefix must stay a row's own.
             if len(supervised):
                 shared = min(shared, max(0, int(supervised[0]) - 1))
-        found.append((max(0, shared) if len(group) > 1 else 0, group))
+        length = max(0, shared) if len(group) > 1 else 0
+        found += [((length, first[:length].tobytes()), row) for row in group]
     return found
 
 
-def _lay_out(packs: list[tuple[int, list[Row]]]) -> Packs:
-    longest = max(prefix + sum(len(r.ids) - prefix for r in rows) for prefix, rows in packs)
-    length = -(-longest // _LENGTHS) * _LENGTHS
+def _lay_out(packs: Sequence[_Pack]) -> Packs:
+    length = -(-max(one.used for one in packs) // _LENGTHS) * _LENGTHS
     shape = (len(packs), length)
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    block = np.full(shape, -1, np.int64)
+    block, prefix = np.full(shape, _PADDING, np.int64), np.full(shape, _NO_PREFIX, np.int64)
     source: list[int] = []
     target: list[int] = []
     weight: list[float] = []
     anchors: list[int] = []
     teacher_ids, teacher_logp = [], []
-    for number, (prefix, rows) in enumerate(packs):
-        ids[number, :prefix] = rows[0].ids[:prefix]
-        positions[number, :prefix] = np.arange(prefix)
-        block[number, :prefix] = 0
-        at = prefix
-        for index, row in enumerate(rows, 1):
-            rest = len(row.ids) - prefix
-            place = slice(at, at + rest)
-            ids[number, place] = row.ids[prefix:]
-            positions[number, place] = np.arange(prefix, len(row.ids))
-            block[number, place] = index
-            flat = number * length + at - prefix  # where the row's token 0 would stand
-            for token in np.nonzero(row.weights)[0]:
-                if row.targets is not None:
-                    anchors.append(flat + int(token))
-                    teacher_ids.append(row.targets.ids[token])
-                    teacher_logp.append(row.targets.logp[token])
-                elif token > 0:
-                    source.append(flat + int(token) - 1)
-                    target.append(int(row.ids[token]))
-                    weight.append(float(row.weights[token]))
-            at += rest
+    for number, one in enumerate(packs):
+        at = blocks = 0
+        for (shared, _), rows in one.groups.items():
+            start = slice(at, at + shared)
+            ids[number, start] = rows[0].ids[:shared]
+            positions[number, start] = np.arange(shared)
+            block[number, start] = shares = blocks
+            at, blocks = at + shared, blocks + 1
+            for row in rows:
+                rest = len(row.ids) - shared
+                place = slice(at, at + rest)
+                ids[number, place] = row.ids[shared:]
+                positions[number, place] = np.arange(shared, len(row.ids))
+                block[number, place], prefix[number, place] = blocks, shares
+                flat = number * length + at - shared  # where the row's token 0 would stand
+                for token in np.nonzero(row.weights)[0]:
+                    if row.targets is not None:
+                        anchors.append(flat + int(token))
+                        teacher_ids.append(row.targets.ids[token])
+                        teacher_logp.append(row.targets.logp[token])
+                    elif token > 0:
+                        source.append(flat + int(token) - 1)
+                        target.append(int(row.ids[token]))
+                        weight.append(float(row.weights[token]))
+                at, blocks = at + rest, blocks + 1
     width = teacher_ids[0].shape[0] if teacher_ids else 1
     return Packs(
         ids,
         positions,
         block,
+        prefix,
         np.array(source, np.int64),
         np.array(target, np.int64),
         np.array(weight, np.float32),

@@ -24,7 +24,7 @@ class Recipe:
     questions: int = 7  # of each label
     near_share: float = 0.25  # of the no: from the stock's conversations that are nearest
     altered_share: float = 0.15  # of the no: a true fact with one detail exchanged
-    open_questions: int = 1  # "What did we discuss about ...?", answered from the conversation
+    open_share: float = 0.25  # of the visits: "What did we discuss about ...?", answered from it
     model_facts: bool = True
     rule_facts: bool = True
     persona_share: float = 0.1
@@ -72,6 +72,7 @@ _PRESETS = {
         order="sequential",
         epochs=10,
         fewest_steps=0,
+        open_share=1.0,
         near_share=0.5,
         altered_share=0.0,
         rule_facts=False,

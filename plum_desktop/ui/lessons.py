@@ -133,7 +133,7 @@ class Lessons(QObject):
 
     def _begin(self) -> None:
         self.starting, self.stopping, self.paused = True, False, False
-        self.outcome = self.progress = None
+        self.outcome = self.progress = self.plan = None
         self.changed.emit()
 
     def _on_started(self, job: Job) -> None:
@@ -185,7 +185,7 @@ class Lessons(QObject):
         """Back to what served before."""
 
         def undone(_adapter: Adapter | None) -> None:
-            self.outcome = None
+            self.outcome = self.plan = None
             self.changed.emit()
             self.serving_changed.emit()
             self.look_soon()

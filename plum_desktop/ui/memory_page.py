@@ -107,9 +107,11 @@ class TaughtModel(QAbstractListModel):
 
 def recall_words(memory: ChatMemory) -> str:
     """How well a chat is remembered, in a few words."""
-    if memory.recall is None:
+    asked = [fact.last_recall for fact in memory.facts if fact.last_recall is not None]
+    if not asked:
         return QObject().tr("not asked yet")
-    return QObject().tr("remembered {share}").format(share=words.percent(memory.recall))
+    said = QObject().tr("asked about {asked}, Plum remembered {right}")
+    return said.format(asked=words.number(len(asked)), right=words.number(round(sum(asked))))
 
 
 class TaughtDelegate(QStyledItemDelegate):

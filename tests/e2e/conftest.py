@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QLibraryInfo, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -20,38 +20,43 @@ from plum_desktop.ui.theme import apply_theme
 from plum_desktop.ui.window import MainWindow
 from tests.e2e.hands import Hands
 
-_CAN_DRAW = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
-
 
 @pytest.fixture(scope="session")
 def display() -> Iterator[dict[str, str] | None]:
-    """The environment of a child that draws on Xvfb; None: draw in this process.
+    """The environment of one child that draws on Xvfb; None: draw in this process.
 
     That is so where Qt has a display already, and where there is no Xvfb, or not what Qt's
     xcb plug-in needs beside it.
     """
     program = shutil.which("Xvfb")
-    if os.environ["QT_QPA_PLATFORM"] != "offscreen" or program is None:
+    if os.environ["QT_QPA_PLATFORM"] != "offscreen" or program is None or not _xcb_loads():
         yield None
         return
     read, write = os.pipe()
     server = subprocess.Popen(
-        [program, "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
+        # -terminate: it leaves with its only client, should these tests be killed.
+        [program, "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp",
+         "-terminate"],
+        pass_fds=[write], stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     os.close(write)
     try:
         with os.fdopen(read) as told:
-            number = told.readline().strip()  # empty when the server could not start
-        environment = {**os.environ, "QT_QPA_PLATFORM": "xcb", "DISPLAY": f":{number}"}
-        probe = subprocess.run(
-            [sys.executable, "-c", _CAN_DRAW], env=environment, capture_output=True, check=False
-        )
-        yield environment if number and probe.returncode == 0 else None
+            number = told.readline().strip()
+        assert number, "Xvfb does not start"
+        yield {**os.environ, "QT_QPA_PLATFORM": "xcb", "DISPLAY": f":{number}"}
     finally:
         server.terminate()
         server.wait()
+
+
+def _xcb_loads() -> bool:
+    plugins = QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)
+    try:
+        ctypes.CDLL(f"{plugins}/platforms/libqxcb.so")
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

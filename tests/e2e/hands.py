@@ -44,19 +44,25 @@ class Hands:
 
     def _listener(self) -> QWidget:
         """Who hears the keyboard."""
-        if QApplication.activeWindow() is None:
-            # A window manager would hand the focus back when a dialog has closed.
-            self.window.activateWindow()
-            self.wait(QApplication.activeWindow)
-        return QApplication.focusWidget() or QApplication.activeWindow()
+
+        def active() -> QWidget | None:
+            window = QApplication.activeWindow()
+            return window if window and window.isVisible() else None
+
+        if active() is None:
+            # A window manager would hand the focus on when a menu or a dialog has closed.
+            (QApplication.activeModalWidget() or self.window).activateWindow()
+            self.wait(active)
+        return QApplication.focusWidget() or active()
 
     def click(self, widget: QWidget, at: QPoint | None = None) -> None:
         """Press the left button over the middle of `widget`, or over `at` in it."""
-        place = widget.mapToGlobal(at or widget.rect().center())
-        hit = QApplication.widgetAt(place)
-        there = hit is not None and (hit is widget or widget.isAncestorOf(hit))
+        window = widget.window()
+        place = widget.mapTo(window, at or widget.rect().center())
+        hit = window.childAt(place) or window
+        there = widget.isVisible() and (hit is widget or widget.isAncestorOf(hit))
         assert there, f"{hit} is where {widget.accessibleName() or widget} should be"
-        QTest.mouseClick(hit, Qt.MouseButton.LeftButton, pos=hit.mapFromGlobal(place))
+        QTest.mouseClick(hit, Qt.MouseButton.LeftButton, pos=hit.mapFrom(window, place))
 
     def click_button(self, parent: QWidget, name: str) -> None:
         """Press the visible button of that name; of several, the lowest."""

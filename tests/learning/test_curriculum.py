@@ -11,7 +11,7 @@ from plum_desktop.learning.negatives import Negatives
 from plum_desktop.learning.recipe import preset
 
 RECIPE = replace(
-    preset("default"), order="joint", epochs=3, fewest_steps=0, questions=4, open_questions=1,
+    preset("default"), order="joint", epochs=3, fewest_steps=0, questions=4, open_share=1.0,
     batch_conversations=1, replay_questions=4, answered_share=0.5, later_turn_share=0.3,
     persona_share=0.2,
 )  # fmt: skip
@@ -77,7 +77,7 @@ def test_replay_asks_what_older_chats_taught(taught, fact) -> None:
 
 def test_all_facts_come_as_often_as_each_other(taught) -> None:
     lesson = taught[0]
-    recipe = replace(RECIPE, questions=len(lesson.positives), open_questions=0)
+    recipe = replace(RECIPE, questions=len(lesson.positives), open_share=0.0)
     recipe = replace(recipe, later_turn_share=0.0, persona_share=0.0)
     (step,) = steps([lesson], [], replace(recipe, epochs=1), None)
     shown = [example.exchanges[0] for example in step if example.exchanges[0].verdict == "Yes"]

@@ -24,11 +24,11 @@ def test_a_fact_survives_the_job_folder(fact) -> None:
     assert records.changed(one, "weak", None).last_recall is None
 
 
-def test_one_fact_of_each_label_is_held_back_where_there_are_enough(fact) -> None:
-    facts = many(fact, 3, 8, 12)
+def test_one_fact_in_eight_of_each_label_is_held_back(fact) -> None:
+    facts = many(fact, 3, 8, 23)
     back = held_back(facts, 0)
     assert Counter((one.chat_id, one.label) for one in facts if one.id in back) == {
-        (f"c{chat}", label): 1 for chat in range(3) for label in (True, False)
+        (f"c{chat}", label): count for chat in range(3) for label, count in ((True, 1), (False, 2))
     }
     assert held_back(facts, 0) == back
     assert any(held_back(facts, seed) != back for seed in range(1, 5))
@@ -41,14 +41,24 @@ def test_what_the_model_named_is_never_held_back(fact) -> None:
     assert held_back([*facts, fact("the goat")], 0) == {"the goat"}
 
 
-def test_the_gate_asks_as_many_no_as_yes_of_every_chat(fact) -> None:
-    facts = many(fact, 5, 9, 20)
+def test_the_gate_asks_what_training_never_saw_of_every_chat(fact) -> None:
+    facts = many(fact, 5, 24, 32)
     asked = for_gate(facts, 0, 30)
     assert Counter(one.label for one in asked) == {True: 15, False: 15}
     assert Counter(one.chat_id for one in asked) == {f"c{chat}": 6 for chat in range(5)}
+    assert {one.id for one in asked} <= held_back(facts, 0)
     assert len({one.id for one in asked}) == 30
-    assert held_back(facts, 0) <= {one.id for one in asked}  # what training never saw goes first
     assert for_gate(facts, 0, 30) == asked
+
+
+def test_of_short_chats_the_gate_asks_what_was_taught_as_well(fact) -> None:
+    facts = many(fact, 5, 9, 20)
+    asked = for_gate(facts, 0, 60)
+    assert Counter(one.label for one in asked) == {True: 12, False: 12}
+    back = held_back(facts, 0)
+    yes = [one.id for one in asked if one.label]
+    assert {one for one in back if "True" in one} == set(yes[:5])
+    assert {one.chat_id for one in asked} == {f"c{chat}" for chat in range(5)}
 
 
 def test_the_gate_stays_even_when_one_label_is_scarce(fact) -> None:
@@ -57,4 +67,4 @@ def test_the_gate_stays_even_when_one_label_is_scarce(fact) -> None:
     }  # fmt: skip
     assert for_gate(many(fact, 1, 4, 0), 0, 80) == []
     assert for_gate([], 0, 80) == []
-    assert len(for_gate(many(fact, 2, 30, 30), 0, 9)) == 8
+    assert len(for_gate(many(fact, 2, 60, 60), 0, 9)) == 8

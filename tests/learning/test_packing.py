@@ -53,7 +53,7 @@ def test_every_place_sees_its_own_row_up_to_itself_and_nothing_else(drawn) -> No
     packs = pack(rows, longest)
     visible = packs.visible()
     length = packs.ids.shape[1]
-    assert length % 64 == 0
+    assert length % 32 == 0
 
     def read(place: int) -> tuple[int, ...]:
         """What stands before `place`, and at it, in the order of positions."""
@@ -90,12 +90,19 @@ def test_a_shared_start_is_kept_once() -> None:
     assert int((packs.block >= 0).sum()) == 40 + 10 * 2
 
 
-def test_rows_of_different_starts_do_not_mix() -> None:
+def test_rows_of_different_starts_share_a_pack_and_see_nothing_of_each_other() -> None:
     rows = [row([n] * 20 + [7], [0.0] * 20 + [1.0]) for n in (1, 1, 2, 2)]
     packs = pack(rows, 192)
-    assert len(packs.ids) == 2
-    for ids, block in zip(packs.ids, packs.block, strict=True):
-        assert len(set(ids[block >= 0].tolist()) - {7}) == 1
+    assert packs.ids.shape == (1, 64)
+    for place in packs.source:
+        seen = packs.ids[0, packs.visible()[0, place]]
+        assert len(seen) == 20
+        assert len(set(seen.tolist())) == 1
+
+
+def test_packs_are_no_longer_than_their_number_asks_for() -> None:
+    rows = [row([n] * 50, [0.0] * 49 + [1.0]) for n in range(6)]
+    assert pack(rows, 256).ids.shape == (2, 160)
 
 
 def test_a_long_row_gets_a_pack_of_its_own() -> None:
@@ -215,7 +222,8 @@ def test_loss_and_gradients_are_those_of_the_rows_alone(trainer) -> None:
     import torch
 
     rows = lessons()
-    loss = trainer._cross_entropy(pack(rows))
+    packs = pack([*rows, *lessons(anchor=True)])  # as a step has them
+    loss = trainer._cross_entropy(trainer._hidden(packs), packs)
     loss.backward()
     packed = gradients(trainer)
     each, weights = [], []
@@ -235,7 +243,8 @@ def test_divergence_and_its_gradients_are_those_of_the_anchors_alone(trainer) ->
     import torch
 
     rows = lessons(anchor=True)
-    value = trainer._divergence(pack(rows))
+    packs = pack([*rows, *lessons()])
+    value = trainer._divergence(trainer._hidden(packs), packs)
     value.backward()
     packed = gradients(trainer)
     each = []
@@ -263,4 +272,6 @@ def test_a_base_that_agrees_with_its_anchors_diverges_nowhere(trainer) -> None:
             top = alone(trainer, one).log_softmax(-1).topk(TOP)
         targets = Targets(top.indices.numpy().astype(np.int32), top.values.numpy())
         rows.append(replace(one, targets=targets))
-    assert trainer._divergence(pack(rows)).item() == pytest.approx(0.0, abs=1e-5)
+    packs = pack(rows)
+    value = trainer._divergence(trainer._hidden(packs), packs)
+    assert value.item() == pytest.approx(0.0, abs=1e-5)

@@ -151,7 +151,7 @@ def test_a_template_that_rewrites_earlier_turns_teaches_the_last(tokenizer, with
 def prepared(request, job, spec, talk, fact):
     """A job folder as augment leaves it: two chats, yes and no, one fact excluded."""
     recipe = replace(
-        spec.recipe, epochs=8, fewest_steps=0, questions=6, open_questions=1,
+        spec.recipe, epochs=8, fewest_steps=0, questions=6, open_share=1.0,
         anchor_texts=1, anchor_questions=2, anchor_tokens=8,
     )  # fmt: skip
     job.write_spec(replace(spec, recipe=recipe))

@@ -75,22 +75,19 @@ class TorchTrainer:
         )
 
     def step(self, rows: Sequence[Row], learning_rate: float) -> StepResult:
+        packs = pack(rows)
+        hidden = self._hidden(packs)
+        total = torch.zeros((), device=self.device)
         loss = drift = 0.0
-        tokens = 0
-        anchors = [row for row in rows if row.targets is not None]
-        taught = [row for row in rows if row.targets is None]
-        if taught:
-            packs = pack(taught)
-            value = self._cross_entropy(packs)
-            value.backward()
-            loss, tokens = value.item(), int((packs.block >= 0).sum())
-        if anchors:
-            packs = pack(anchors)
-            value = self._divergence(packs)
-            (self.recipe.anchor_weight * value).backward()
-            drift, tokens = value.item(), tokens + int((packs.block >= 0).sum())
+        if len(packs.source):
+            value = self._cross_entropy(hidden, packs)
+            loss, total = value.item(), total + value
+        if len(packs.anchors):
+            value = self._divergence(hidden, packs)
+            drift, total = value.item(), total + self.recipe.anchor_weight * value
+        total.backward()
         self._apply(learning_rate)
-        return StepResult(loss, drift, tokens)
+        return StepResult(loss, drift, int((packs.block >= 0).sum()))
 
     def _apply(self, learning_rate: float) -> None:
         for name, parameter in self.live.items():
@@ -134,16 +131,16 @@ class TorchTrainer:
         logits: torch.Tensor = head(picked)[:count].float()
         return logits
 
-    def _cross_entropy(self, packs: Packs) -> torch.Tensor:
-        logits = self._logits(self._hidden(packs), packs.source)
+    def _cross_entropy(self, hidden: torch.Tensor, packs: Packs) -> torch.Tensor:
+        logits = self._logits(hidden, packs.source)
         target = torch.from_numpy(packs.target).to(self.device)
         weight = torch.from_numpy(packs.weight).to(self.device)
         each = functional.cross_entropy(logits, target, reduction="none")
         return (each * weight).sum() / weight.sum()
 
-    def _divergence(self, packs: Packs) -> torch.Tensor:
+    def _divergence(self, hidden: torch.Tensor, packs: Packs) -> torch.Tensor:
         """KL(base || adapted) over the teacher's top tokens and the rest as one more token."""
-        logp = self._logits(self._hidden(packs), packs.anchors).log_softmax(-1)
+        logp = self._logits(hidden, packs.anchors).log_softmax(-1)
         ids = torch.from_numpy(packs.teacher_ids).to(self.device)
         teacher = torch.from_numpy(packs.teacher_logp).to(self.device)
         student = logp.gather(1, ids)
