@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-# A shell starts what it puts in the background with interrupts ignored, and children inherit it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 
@@ -27,6 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from plum_desktop.app.product import Plum
+
+# A shell starts what it puts in the background with interrupts ignored, and children inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 
