@@ -20,6 +20,8 @@ from plum_desktop.ui.window import MainWindow
 
 T = TypeVar("T", bound=QWidget)
 
+_BREATH = 30  # ms after each press, as nobody is faster, and menus and completers count on that
+
 
 class Hands:
     """`shots` is the folder for pictures; None: take none."""
@@ -36,11 +38,13 @@ class Hands:
         """Into whatever has the focus."""
         for letter in text:
             QTest.keyClick(self._listener(), letter)
+        self._qtbot.wait(_BREATH)
 
     def press(self, keys: str) -> None:
         """Keys as a shortcut is written: Ctrl+N, Esc, Return."""
         keystroke = QKeySequence(keys)[0]
         QTest.keyClick(self._listener(), keystroke.key(), keystroke.keyboardModifiers())
+        self._qtbot.wait(_BREATH)
 
     def _listener(self) -> QWidget:
         """Who hears the keyboard."""
@@ -63,6 +67,7 @@ class Hands:
         there = widget.isVisible() and (hit is widget or widget.isAncestorOf(hit))
         assert there, f"{hit} is where {widget.accessibleName() or widget} should be"
         QTest.mouseClick(hit, Qt.MouseButton.LeftButton, pos=hit.mapFrom(window, place))
+        self._qtbot.wait(_BREATH)
 
     def click_button(self, parent: QWidget, name: str) -> None:
         """Press the visible button of that name; of several, the lowest."""
@@ -82,6 +87,7 @@ class Hands:
             self.look(name, menu)
         [action] = [each for each in menu.actions() if words in each.text()]
         self.click(menu, menu.actionGeometry(action).center())
+        self.wait(lambda: not menu.isVisible())
 
     def opened(self, kind: type[T]) -> T:
         """The menu or dialog of that kind that has come up, or comes within seconds."""
