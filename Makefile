@@ -19,6 +19,7 @@ test-e2e: venv
 
 lint: venv
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

@@ -171,8 +171,11 @@ def install() -> None:
         VENV.mkdir()
         step("an environment of its own", [sys.executable, "-m", "venv", str(VENV)])
     engine = "the engine, llama.cpp"
-    if not step(f"{engine}, ready-made", pip("--only-binary=llama-cpp-python,numpy",
-                                             "llama-cpp-python"), may_fail=True):
+    if not step(
+        f"{engine}, ready-made",
+        pip("--only-binary=llama-cpp-python,numpy", "llama-cpp-python"),
+        may_fail=True,
+    ):
         require_compiler()
         step(f"{engine}, compiled here (minutes)", pip("llama-cpp-python"))
     if sys.platform != "darwin":
@@ -187,7 +190,10 @@ def check_qt() -> None:
     if QT_STAMP.exists():
         return
     probe = subprocess.run(
-        [str(PYTHON), "-c", QT_PROBE], capture_output=True, text=True, check=False,
+        [str(PYTHON), "-c", QT_PROBE],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
     )
     if probe.returncode == 0:

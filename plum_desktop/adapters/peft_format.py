@@ -47,8 +47,11 @@ _REFUSED = {
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq")
 
 
-def write_peft(adapter: LoraAdapter, folder: Path) -> Path:
-    """Write `adapter` into `folder` (made if missing) and return it.  Raises DiskFull."""
+def write_peft(adapter: LoraAdapter, folder: Path, *, half: bool = False) -> Path:
+    """Write `adapter` into `folder` (made if missing) and return it; fp32, or fp16 if `half`.
+
+    Raises DiskFull.
+    """
     import numpy as np
     from safetensors.numpy import save
 
@@ -56,9 +59,10 @@ def write_peft(adapter: LoraAdapter, folder: Path) -> Path:
     size = sum(a.nbytes + b.nbytes for a, b in adapter.tensors.values())
     require_free(folder, size + (1 << 20), "Saving the adapter")
     weights: dict[str, Any] = {}
+    kind = np.float16 if half else np.float32
     for module, (a, b) in sorted(adapter.tensors.items()):
-        weights[f"{_PREFIX}{module}.lora_A.weight"] = np.ascontiguousarray(a, np.float32)
-        weights[f"{_PREFIX}{module}.lora_B.weight"] = np.ascontiguousarray(b, np.float32)
+        weights[f"{_PREFIX}{module}.lora_A.weight"] = np.ascontiguousarray(a, kind)
+        weights[f"{_PREFIX}{module}.lora_B.weight"] = np.ascontiguousarray(b, kind)
     metadata = {_PLUM + key: value for key, value in sorted(adapter.metadata.items())}
     with atomic_write(folder / WEIGHTS) as stream:
         stream.write(save(weights, {"format": "pt", **metadata}))

@@ -81,9 +81,7 @@ class AdapterService:
         previous = self._ancestor(current)
         with self._store.transaction():
             self._store.adapters.update(current.id, state="undone")
-            self._store.adapters.activate(
-                previous.id if previous else None, current.model_sha256
-            )
+            self._store.adapters.activate(previous.id if previous else None, current.model_sha256)
         self._serving.invalidate()
         return self.active()
 
@@ -96,9 +94,7 @@ class AdapterService:
         """Delete an adapter's files for good.  Raises PlumError for the one that serves."""
         adapter = self._store.adapters.get(adapter_id)
         if adapter.active:
-            raise PlumError(
-                f"Adapter {adapter.id} is serving; roll back first, then delete it."
-            )
+            raise PlumError(f"Adapter {adapter.id} is serving; roll back first, then delete it.")
         self._serving.invalidate()
         self._store.adapters.update(adapter.id, state="deleted")
         try:

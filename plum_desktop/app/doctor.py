@@ -63,9 +63,12 @@ def _machine(_: DataFolder) -> Iterator[tuple[State, str]]:
     import psutil
 
     memory = psutil.virtual_memory()
-    yield "good", (
-        f"{psutil.cpu_count(logical=False) or 1} cores, {megabytes(memory.total)} of memory, "
-        f"{megabytes(memory.available)} of it free."
+    yield (
+        "good",
+        (
+            f"{psutil.cpu_count(logical=False) or 1} cores, {megabytes(memory.total)} of memory, "
+            f"{megabytes(memory.available)} of it free."
+        ),
     )
 
 
@@ -120,8 +123,12 @@ def _trainer(_: DataFolder) -> Iterator[tuple[State, str]]:
     names = ("mlx", "mlx_lm") if sys.platform == "darwin" else ("torch", "transformers", "peft")
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        yield "note", (
-            f"Learning needs {', '.join(missing)}; install with: pip install 'plum-desktop[learn]'"
+        yield (
+            "note",
+            (
+                f"Learning needs {', '.join(missing)}; install it with: "
+                "pip install 'plum-desktop[learn]'"
+            ),
         )
     else:
         yield "good", f"{', '.join(names)} are installed."

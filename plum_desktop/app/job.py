@@ -310,9 +310,7 @@ class Job:
                 self._check,
                 lambda share: self._tell("gate", 0.6 + 0.4 * share),
             )
-        report = gate.judge(
-            (before[0], after[0]), (before[1], after[1]), drift, gate.Bounds()
-        )
+        report = gate.judge((before[0], after[0]), (before[1], after[1]), drift, gate.Bounds())
         write_json(self._folder.report, report.to_dict())
 
     def _merge(self) -> None:
@@ -439,7 +437,10 @@ class Job:
     def _on_event(self, stage: Stage, event: Event) -> None:
         if event["event"] == "progress":
             self._tell(
-                stage, event["fraction"], event.get("loss"), event.get("seconds_left"),
+                stage,
+                event["fraction"],
+                event.get("loss"),
+                event.get("seconds_left"),
                 waiting=event["text"] if event["text"].startswith(("paused", "waiting")) else None,
             )
 

@@ -20,9 +20,11 @@ from plum_desktop.base.errors import Busy, PlumError
 from plum_desktop.base.files import FileLock, require_free
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import Chat, Run
+from plum_desktop.learning import primer
 from plum_desktop.learning import recipe as recipes
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.job import JobFolder, JobSpec
+from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.select import learnable
 from plum_desktop.models.local import ModelFile
 from plum_desktop.store import Store
@@ -84,20 +86,17 @@ class LearnService:
         """
         settings = self._preferences.current
         name = recipe or settings.recipe
-        chosen = recipes.preset(name)
         trainer = _trainer(backend or settings.backend)  # type: ignore[arg-type]
         file = self._models.file()
         found, left_out = self._candidates(file.sha256, chat_ids)
         if limit is not None:
             found = found[:limit]
         estimates = Estimates(self._folder, file, trainer)
-        planned = [
-            PlannedChat(c.chat_id or "", c.title, len(c.text) // 4, new) for c, new in found
-        ]
+        planned = [PlannedChat(c.chat_id or "", c.title, len(c.text) // 4, new) for c, new in found]
         return LearnPlan(
             planned,
             left_out,
-            estimates.job(chosen, len(planned)).total if planned else 0.0,
+            estimates.job(self._recipe(name, file), len(planned)).total if planned else 0.0,
             _disk_bytes(file),
             file.name,
             name,
@@ -122,6 +121,7 @@ class LearnService:
         lock = self._acquire()
         try:
             active = self._store.adapters.active(file.sha256)
+            recipe, primed = self._recipe(plan.recipe, file), primer.shipped(file.sha256)
             run_id = uuid.uuid4().hex[:12]
             settings = self._preferences.current
             job = JobFolder(self._folder.job(run_id))
@@ -130,9 +130,10 @@ class LearnService:
                 model=str(file.path),
                 model_sha256=file.sha256,
                 backend=plan.backend,
-                recipe=recipes.preset(plan.recipe),
+                recipe=recipe,
                 chats=tuple(chat.id for chat in plan.chats),
                 parent_adapter=str(self._folder.adapter(active.id)) if active else None,
+                primer=str(primed) if recipe.primed and primed and not active else None,
                 persona=settings.persona or None,
                 busy_lock=str(self._folder.busy_lock),
             )
@@ -191,6 +192,14 @@ class LearnService:
             raise Busy("Plum is learning right now; stop that first.")
         JobFolder(self._folder.job(run.id)).remove()
         self._store.runs.update(run.id, state="stopped", finished=time.time())
+
+    def _recipe(self, name: str, file: ModelFile) -> Recipe:
+        """The named preset, with fewer steps where the model knows already how it is asked."""
+        recipe = recipes.preset(name)
+        primed = recipe.primed and primer.shipped(file.sha256)
+        if primed or self._store.adapters.active(file.sha256):
+            return replace(recipe, fewest_steps=recipe.fewest_warm_steps)
+        return recipe
 
     def _acquire(self) -> FileLock:
         """The learning lock, for one job: a lock of its own keeps this process's others out too.

@@ -56,9 +56,7 @@ class Serving:
         # Decided once a file: free memory wavers, and every change of mind loads a model.
         self._fits: dict[Path, bool] = {}
 
-    def engine(
-        self, memory: MemoryMode | None = None, model: str | None = None
-    ) -> EngineClient:
+    def engine(self, memory: MemoryMode | None = None, model: str | None = None) -> EngineClient:
         """The engine, loaded and ready.  Another user may load something else at any time;
         `borrow` keeps it.  Raises PlumError.
         """

@@ -117,17 +117,24 @@ def _answer(request: Request, handlers: Mapping[str, Handler]) -> dict[str, Any]
         return {"id": request.id, "event": "cancelled"}
     except PlumError as error:
         return {
-            "id": request.id, "event": "failed", "error": str(error), "type": type(error).__name__,
+            "id": request.id,
+            "event": "failed",
+            "error": str(error),
+            "type": type(error).__name__,
         }
     except MemoryError:
         return {
-            "id": request.id, "event": "failed", "type": "PlumError",
+            "id": request.id,
+            "event": "failed",
+            "type": "PlumError",
             "error": "There is not enough memory for this; close other programs and try again.",
         }
     except Exception as error:
         log.exception("request %s failed", request.op)
         return {
-            "id": request.id, "event": "failed", "type": "Bug",
+            "id": request.id,
+            "event": "failed",
+            "type": "Bug",
             "error": f"Something went wrong inside Plum ({type(error).__name__} in {request.op}); "
-                     "the log has the details.",
+            "the log has the details.",
         }

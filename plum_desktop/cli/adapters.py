@@ -86,18 +86,24 @@ def delete(session: Session, adapter_id: str, yes: bool, as_json: bool) -> None:
 @adapters.command()
 @click.argument("adapter_id", required=False)
 @click.option(
-    "--format", "form", type=click.Choice(["peft", "gguf", "merged"]), default="gguf",
-    show_default=True, help="A PEFT folder, a GGUF LoRA, or the whole model with it merged in.",
+    "--format",
+    "form",
+    type=click.Choice(["peft", "gguf", "merged"]),
+    default="gguf",
+    show_default=True,
+    help="A PEFT folder, a GGUF LoRA, or the whole model with it merged in.",
 )
 @click.option(
-    "-o", "--output", "path", type=click.Path(path_type=Path), required=True,
+    "-o",
+    "--output",
+    "path",
+    type=click.Path(path_type=Path),
+    required=True,
     help="Where to; an existing folder gets the file.",
 )
 @json_option
 @pass_session
-def export(
-    session: Session, adapter_id: str | None, form: str, path: Path, as_json: bool
-) -> None:
+def export(session: Session, adapter_id: str | None, form: str, path: Path, as_json: bool) -> None:
     """Copy an adapter (the one that serves, if none is named) out of the data folder."""
     service = session.plum.adapters
     made = service.export(adapter_id, cast("ExportFormat", form), path)

@@ -67,9 +67,7 @@ def _read(prompt: bool) -> str | None:
         return None
 
 
-def _say(
-    plum: Plum, chat: Chat, text: str, memory: MemoryMode | None, as_json: bool
-) -> None:
+def _say(plum: Plum, chat: Chat, text: str, memory: MemoryMode | None, as_json: bool) -> None:
     printed = 0
 
     def show(_: str, said: str) -> None:

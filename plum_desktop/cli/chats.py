@@ -120,8 +120,12 @@ def search(session: Session, text: str, limit: int, as_json: bool) -> None:
 @click.argument("chat_ids", metavar="[CHAT_ID]...", nargs=-1)
 @click.option("-o", "--output", "path", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--format", "form", type=click.Choice(["json", "markdown", "jsonl"]), default="jsonl",
-    show_default=True, help="jsonl is what `chats import` reads.",
+    "--format",
+    "form",
+    type=click.Choice(["json", "markdown", "jsonl"]),
+    default="jsonl",
+    show_default=True,
+    help="jsonl is what `chats import` reads.",
 )
 @json_option
 @pass_session

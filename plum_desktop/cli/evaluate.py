@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @click.option("--kinds", default="yes,no,open", show_default=True, help="Which kinds to ask.")
 @click.option("--limit", type=click.IntRange(min=0), default=0, help="First N conversations only.")
 @click.option(
-    "--answers", type=click.Path(dir_okay=False, path_type=Path),
+    "--answers",
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Write each question, answer and mark to this file.",
 )
 @json_option

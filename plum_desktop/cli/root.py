@@ -29,9 +29,7 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 log = logging.getLogger(__name__)
 
 
-@click.group(
-    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="plum-desktop", message="%(prog)s %(version)s")
 @click.option(
     "--data-dir",
@@ -71,9 +69,7 @@ def _open_window(session: Session) -> None:
 
 def _linux_display() -> bool:
     """Whether Qt has somewhere to draw; the offscreen platform counts, tests use it."""
-    return any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    )
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
 
 
 def run(arguments: list[str] | None = None) -> int:

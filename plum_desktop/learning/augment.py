@@ -27,8 +27,8 @@ _STOCK_NAMED = 2  # stock conversations named beside each of the user's
 _HELD_OUT = 2  # negatives of a conversation that are kept for the gate
 
 
-class _Notes:
-    """What the model wrote, by question; appended to a file as it comes."""
+class Notes:
+    """What the model wrote, by question; appended to the file `path` as it comes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,6 +42,7 @@ class _Notes:
                 self._known[note["key"]] = note["value"]
 
     def get(self, key: str, ask: Callable[[], str | None]) -> str | None:
+        """The answer noted under `key`, else what `ask` returns, which is noted."""
         if key not in self._known:
             self._known[key] = ask()
             with self._path.open("a", encoding="utf-8") as stream:
@@ -67,15 +68,15 @@ def augment(
     """
     conversations = [Conversation.from_dict(row) for row in read_json_lines(job.conversations)]
     chats = {row["id"]: row["text"] for row in read_json_lines(job.others)}
-    notes, shared = _Notes(job.model_topics), _Notes(stock_notes)
+    notes, shared = Notes(job.model_topics), Notes(stock_notes)
     negatives = Negatives(stock.conversations(), chats)
     found: list[Fact] = []
     for done, conversation in enumerate(conversations):
         positives = rules.facts_of(conversation) if recipe.rule_facts else []
         if recipe.model_facts:
             check()
-            named = _named(conversation, engine, notes, check)
-            positives += named
+            topics_of = named(conversation, engine, notes, check)
+            positives += topics_of
             for neighbour in negatives.near(conversation)[:_STOCK_NAMED]:
                 check()
                 subject = shared.get(neighbour.id, partial(_subject, engine, neighbour))
@@ -86,7 +87,7 @@ def augment(
         taught = [fact for fact in positives if fact.subject not in excluded]
         found += negatives.beside(conversation, taught, wanted, recipe)
         if recipe.model_facts and recipe.near_share:
-            found += _neighbours(conversation, named, negatives, engine, notes, check)
+            found += neighbours(conversation, topics_of, negatives, engine, notes, check)
         progress((done + 1) / len(conversations))
     found = [
         facts.changed(f, "excluded" if f.subject in excluded else f.state, None) for f in found
@@ -102,8 +103,8 @@ def contradicted(stored: Sequence[Fact], new: Mapping[str, str]) -> list[Fact]:
     return [fact for fact in stored if not fact.label and negatives.may_be_true(fact.subject)]
 
 
-def _named(
-    conversation: Conversation, engine: EngineClient, notes: _Notes, check: Callable[[], None]
+def named(
+    conversation: Conversation, engine: EngineClient, notes: Notes, check: Callable[[], None]
 ) -> list[Fact]:
     """Subjects that the model finds in the conversation's messages, those that rest on them."""
     found: dict[str, Fact] = {}
@@ -126,17 +127,17 @@ def _named(
     return list(found.values())
 
 
-def _neighbours(
+def neighbours(
     conversation: Conversation,
-    named: Sequence[Fact],
+    subjects: Sequence[Fact],
     negatives: Negatives,
     engine: EngineClient,
-    notes: _Notes,
+    notes: Notes,
     check: Callable[[], None],
 ) -> list[Fact]:
     """Near misses: for each subject another of its field, if no stored chat holds it."""
     found = []
-    for fact in named:
+    for fact in subjects:
         check()
         asking = partial(topics.neighbour_of, engine, fact.subject)
         subject = notes.get(f"near {fact.id}", asking)

@@ -28,7 +28,8 @@ class JobSpec:
     backend: Literal["torch", "mlx"]
     recipe: Recipe
     chats: tuple[str, ...]  # in time order
-    parent_adapter: str | None  # folder of the adapter that training starts from
+    parent_adapter: str | None  # folder of the adapter that served, and that training goes on from
+    primer: str | None  # without a parent: folder of the base model's primer, see learning.primer
     persona: str | None  # a system prompt that the product serves, for the prompt shapes
     busy_lock: str | None  # file that is locked while a chat generates
 

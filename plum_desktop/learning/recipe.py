@@ -17,12 +17,16 @@ class Recipe:
 
     # Order of the material.
     order: Literal["joint", "sequential"] = "joint"
-    epochs: int = 8
-    fewest_steps: int = 120  # a handful of chats is repeated, in new renderings, up to this many
+    epochs: int = 4
+    # A handful of chats is repeated, in new renderings, up to so many steps; fewer where the
+    # first adapter starts from the base model's primer, or a later one from an adapter.
+    fewest_steps: int = 120
+    fewest_warm_steps: int = 72
+    primed: bool = True
 
     # What is asked.  As many no as yes, alike in everything but truth.
     questions: int = 7  # of each label
-    near_share: float = 0.25  # of the no: from the stock's conversations that are nearest
+    near_share: float = 0.35  # of the no: from the stock's conversations that are nearest
     altered_share: float = 0.15  # of the no: a true fact with one detail exchanged
     open_share: float = 0.25  # of the visits: "What did we discuss about ...?", answered from it
     model_facts: bool = True
@@ -35,7 +39,7 @@ class Recipe:
     absent_question_weight: float = 0.0  # of questions about things never discussed
     verdict_weight: float = 1.0  # up to and including the yes or no
     answer_weight: float = 0.05  # what follows it
-    answered_share: float = 0.3  # of the questions, whose answer goes on behind the yes or no
+    answered_share: float = 0.2  # of the questions, whose answer goes on behind the yes or no
 
     # What keeps the rest as it was.
     # A step pulls so many of each to the untouched base by KL.
@@ -72,7 +76,10 @@ _PRESETS = {
         order="sequential",
         epochs=10,
         fewest_steps=0,
+        fewest_warm_steps=0,
+        primed=False,
         open_share=1.0,
+        answered_share=0.3,
         near_share=0.5,
         altered_share=0.0,
         rule_facts=False,

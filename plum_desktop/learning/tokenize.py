@@ -17,6 +17,7 @@ from plum_desktop.base.files import read_json_lines
 from plum_desktop.base.types import Fact, WireMessage
 from plum_desktop.learning import anchors as anchor_rows
 from plum_desktop.learning import curriculum
+from plum_desktop.learning.anchors import Anchors
 from plum_desktop.learning.augment import read_facts
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.curriculum import Example
@@ -122,30 +123,41 @@ def make_rows(
             by_chat[fact.chat_id].append(fact)
     lessons = curriculum.lessons(conversations, by_chat)
     replay = read_facts(job.replay_facts) if job.replay_facts.exists() else []
+    batches = list(curriculum.steps(lessons, replay, recipe, spec.persona))
+    loaded = anchor_rows.load(anchors, recipe.anchor_tokens) if anchors else None
+    tokenizer = open_vocab(Path(spec.model))
+    try:
+        return plan_of(Encoder(tokenizer, recipe), batches, loaded, recipe, check, progress)
+    finally:
+        tokenizer.close()
+
+
+def plan_of(
+    encoder: Encoder,
+    batches: Sequence[Sequence[Example]],
+    anchors: Anchors | None,
+    recipe: Recipe,
+    check: Callable[[], None] = lambda: None,
+    progress: Callable[[float, str], None] = lambda share, text: None,
+) -> Plan:
+    """The rows of every batch, in training order, anchors mixed into every step."""
     pools: list[tuple[range, int]] = []
     rows: list[Row] = []
     if anchors:
-        loaded = anchor_rows.load(anchors, recipe.anchor_tokens)
-        rows = loaded.texts + loaded.questions
-        texts = len(loaded.texts)
+        rows = anchors.texts + anchors.questions
+        texts = len(anchors.texts)
         pools = [
             (range(texts), recipe.anchor_texts),
             (range(texts, len(rows)), recipe.anchor_questions),
         ]
     steps = []
     rng = random.Random(f"{recipe.seed} anchors")
-    tokenizer = open_vocab(Path(spec.model))
-    try:
-        encoder = Encoder(tokenizer, recipe)
-        batches = list(curriculum.steps(lessons, replay, recipe, spec.persona))
-        for done, batch in enumerate(batches):
-            check()
-            step = list(range(len(rows), len(rows) + len(batch)))
-            rows.extend(encoder.row(example) for example in batch)
-            for pool, count in pools:
-                step += rng.sample(pool, min(len(pool), count))
-            steps.append(step)
-            progress((done + 1) / len(batches), "preparing the lessons")
-    finally:
-        tokenizer.close()
+    for done, batch in enumerate(batches, 1):
+        check()
+        step = list(range(len(rows), len(rows) + len(batch)))
+        rows.extend(encoder.row(example) for example in batch)
+        for pool, count in pools:
+            step += rng.sample(pool, min(len(pool), count))
+        steps.append(step)
+        progress(done / len(batches), "preparing the lessons")
     return Plan(rows, steps)

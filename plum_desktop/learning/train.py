@@ -117,9 +117,7 @@ def train(
     )
 
 
-def _give_way(
-    watch: Watcher, paused: Path, busy: FileLock | None, fraction: float
-) -> None:
+def _give_way(watch: Watcher, paused: Path, busy: FileLock | None, fraction: float) -> None:
     """Wait while the user has paused, or while a chat generates."""
     watch.check()
     told = False

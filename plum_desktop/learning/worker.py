@@ -82,8 +82,10 @@ def _train(request: Request) -> dict[str, Any]:
     def make() -> Any:
         from plum_desktop.learning.trainers.torch_peft import TorchTrainer
 
-        parent = Path(spec.parent_adapter) if spec.parent_adapter else None
-        return TorchTrainer(model, spec.recipe, parent, request.args["threads"])
+        start = spec.parent_adapter or spec.primer
+        return TorchTrainer(
+            model, spec.recipe, Path(start) if start else None, request.args["threads"]
+        )
 
     busy = Path(spec.busy_lock) if spec.busy_lock else None
     result = train(job, make, spec.recipe, request, busy_lock=busy)

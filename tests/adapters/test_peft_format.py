@@ -181,3 +181,18 @@ def test_a_cut_or_mangled_file_is_a_sentence(adapter: LoraAdapter, tmp_path: Pat
         except PlumError:
             refused += 1
     assert refused > 150
+
+
+def test_half_the_bits_take_half_the_space(adapter: LoraAdapter, tmp_path: Path) -> None:
+    whole = write_peft(adapter, tmp_path / "whole")
+    half = write_peft(adapter, tmp_path / "half", half=True)
+    weights = [(folder / WEIGHTS).stat().st_size for folder in (whole, half)]
+    numbers = sum(matrix.size for halves in adapter.tensors.values() for matrix in halves)
+    assert weights[0] - weights[1] == pytest.approx(2 * numbers, abs=32)  # offsets are shorter too
+    read = read_peft(half)
+    assert (read.rank, read.alpha) == (adapter.rank, adapter.alpha)
+    assert read.metadata == adapter.metadata
+    for module, halves in adapter.tensors.items():
+        for one, other in zip(halves, read.tensors[module], strict=True):
+            assert other.dtype == np.float32
+            np.testing.assert_allclose(other, one, rtol=2**-11, atol=1e-7)

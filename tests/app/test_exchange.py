@@ -68,8 +68,15 @@ def test_a_conversation_comes_in_whole(store: Store, write: Write) -> None:
 def test_only_id_and_messages_are_needed(store: Store, write: Write) -> None:
     before = datetime.now(UTC).timestamp()
     turns = [{"role": "user", "content": "What is\nthe boiling point of water? " * 5}]
-    import_file(store, write({"id": "a", "messages": turns, "extra": [1]}, "", "  ",
-                             {"id": "b", "title": " ", "created": None, "messages": turns}))
+    import_file(
+        store,
+        write(
+            {"id": "a", "messages": turns, "extra": [1]},
+            "",
+            "  ",
+            {"id": "b", "title": " ", "created": None, "messages": turns},
+        ),
+    )
     newest, oldest = store.chats.list()
     assert (newest.id, oldest.id) == ("b", "a")
     assert before <= oldest.created < newest.created  # the file's order is kept
@@ -80,8 +87,11 @@ def test_only_id_and_messages_are_needed(store: Store, write: Write) -> None:
 @pytest.mark.parametrize(
     ("created", "seconds"),
     [
-        (0, 0.0), (1_700_000_000, 1_700_000_000.0), ("2023-11-14T22:13:20Z", 1_700_000_000.0),
-        ("2023-11-14T22:13:20", 1_700_000_000.0), ("2023-11-14T23:13:20+01:00", 1_700_000_000.0),
+        (0, 0.0),
+        (1_700_000_000, 1_700_000_000.0),
+        ("2023-11-14T22:13:20Z", 1_700_000_000.0),
+        ("2023-11-14T22:13:20", 1_700_000_000.0),
+        ("2023-11-14T23:13:20+01:00", 1_700_000_000.0),
         ("1970-01-02", 86_400.0),
     ],
 )
@@ -239,7 +249,11 @@ def test_an_export_keeps_what_was_chosen_for_a_chat(store: Store) -> None:
     assert [turn["content"] for turn in record["messages"]] == ["Be brief.", "q\u2028\x85?", "half"]
     assert record["messages"][2]["finish_reason"] == "cancelled"  # or it would be learned
     assert {name: record[name] for name in ("learn", "memory", "pinned", "archived", "folder")} == {
-        "learn": False, "memory": False, "pinned": True, "archived": True, "folder": "Work",
+        "learn": False,
+        "memory": False,
+        "pinned": True,
+        "archived": True,
+        "folder": "Work",
     }
     assert imported_again(text) == text
 
@@ -248,7 +262,9 @@ some_text = st.text(min_size=1).filter(str.strip)
 some_time = st.floats(0, 253_402_300_799, allow_subnormal=False)
 some_turn = st.builds(
     lambda role, text, created: {"role": role, "content": text, "created": created},
-    st.sampled_from(["user", "assistant", "system"]), some_text, some_time,
+    st.sampled_from(["user", "assistant", "system"]),
+    some_text,
+    some_time,
 )
 some_turns = st.lists(some_turn, min_size=1, max_size=6).filter(
     lambda turns: turns[0]["role"] != "system" or len(turns) > 1
@@ -259,13 +275,22 @@ some_turns = st.lists(some_turn, min_size=1, max_size=6).filter(
 @given(
     chats=st.lists(
         st.tuples(some_turns, some_text, some_time, st.booleans(), st.none() | some_text),
-        min_size=1, max_size=4,
+        min_size=1,
+        max_size=4,
     )
 )
 def test_an_export_comes_in_again_unchanged(chats: list[tuple[Any, ...]]) -> None:
     lines = [
-        json.dumps({"id": f"chat {number}", "title": title, "created": created, "learn": learn,
-                    "folder": folder, "messages": turns})
+        json.dumps(
+            {
+                "id": f"chat {number}",
+                "title": title,
+                "created": created,
+                "learn": learn,
+                "folder": folder,
+                "messages": turns,
+            }
+        )
         for number, (turns, title, created, learn, folder) in enumerate(chats)
     ]
     once = imported_again("\n".join(lines))

@@ -20,6 +20,7 @@ from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import Busy, DiskFull, PlumError
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.types import Adapter
 
 SAID = (
     "My sister Ines moved to Bergen in spring and keeps seven parrots. What could I bring her?",
@@ -35,7 +36,9 @@ def chatted(plum: Plum) -> Plum:
         chat = plum.store.chats.create(f"Chat {number}", created=1_700_000_000.0 + number)
         plum.store.chats.add_message(chat.id, "user", text)
         plum.store.chats.add_message(
-            chat.id, "assistant", "That sounds lovely. A book of maps would suit.",
+            chat.id,
+            "assistant",
+            "That sounds lovely. A book of maps would suit.",
             finish_reason="stop",
         )
     return plum
@@ -222,3 +225,44 @@ def test_chats_with_nothing_to_learn(plum: Plum) -> None:
     assert "nothing new to learn" in (plan.refusal or "")
     with pytest.raises(PlumError, match="nothing new to learn"):
         plum.learning.start(plan, lambda p: None, lambda o: None)
+
+
+def test_a_first_run_starts_from_the_primer_and_a_later_one_from_the_adapter(
+    chatted: Plum, learn: Callable[..., Adapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both know already how they are asked, and take fewer steps; `paper` takes no help."""
+    from plum_desktop.app import learn as service
+    from plum_desktop.learning import recipe
+
+    begun = []
+    monkeypatch.setattr(
+        service, "Job", lambda parts, folder, *rest: begun.append((folder, rest[-1])) or FakeJob()
+    )
+    monkeypatch.setattr(
+        recipe, "_PRESETS", {**recipe._PRESETS, "default": recipe.Recipe(fewest_warm_steps=7)}
+    )
+
+    def spec_of(name: str):
+        chatted.learning.start(
+            chatted.learning.plan(recipe=name), lambda p: None, lambda outcome: None
+        )
+        folder, release = begun[-1]
+        release()
+        return folder.read_spec()
+
+    first = spec_of("default")
+    assert first.parent_adapter is None
+    assert first.primer is not None
+    assert first.recipe.fewest_steps == 7
+    paper = spec_of("paper")
+    assert (paper.primer, paper.recipe.fewest_steps) == (None, 0)
+    adapter = learn()
+    later = spec_of("default")
+    assert later.parent_adapter == str(chatted.folder.adapter(adapter.id))
+    assert later.primer is None
+    assert later.recipe.fewest_steps == 7
+
+
+class FakeJob:
+    def start(self) -> None:
+        """Nothing is learned here."""

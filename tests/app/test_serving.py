@@ -63,9 +63,7 @@ def test_another_process_switching_is_noticed(plum: Plum, learn: Learn) -> None:
     assert plum.store.adapters.get(adapter.id).state == "undone"
 
 
-def test_the_hot_adapter_goes_on_and_off_without_loading_again(
-    plum: Plum, learn: Learn
-) -> None:
+def test_the_hot_adapter_goes_on_and_off_without_loading_again(plum: Plum, learn: Learn) -> None:
     learn()
     loads: list[float] = []
     plum.serving.on_progress = lambda fraction, text: loads.append(fraction)

@@ -102,9 +102,7 @@ def test_how_each_ending_is_told(
     def start(self, plan, on_progress, on_end) -> FinishedJob:
         for number in range(101):
             stage = "train" if number > 20 else "augment"
-            on_progress(
-                Progress("run-1", stage, number / 100, 60.0, "Learning", 1.5, "running")
-            )
+            on_progress(Progress("run-1", stage, number / 100, 60.0, "Learning", 1.5, "running"))
         return FinishedJob(outcome)
 
     monkeypatch.setattr(LearnService, "start", start)

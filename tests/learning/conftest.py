@@ -84,6 +84,7 @@ def spec(starter: Path) -> JobSpec:
         recipe=preset("default"),
         chats=("a", "b"),
         parent_adapter=None,
+        primer=None,
         persona=None,
         busy_lock=None,
     )

@@ -46,6 +46,7 @@ def test_a_spec_survives(job, spec) -> None:
         spec,
         recipe=replace(preset("paper"), seed=7, learning_rate=3e-5),
         parent_adapter="/data/adapters/ä",
+        primer=None,
         persona='You are "Pim" — äöü.',
         busy_lock="/data/busy.lock",
     )

@@ -34,7 +34,10 @@ def store(open_store: Callable[[], Store]) -> Store:
 def a_fact() -> Callable[..., Fact]:
     def make(fact_id: str, **fields: object) -> Fact:
         given = {
-            "label": True, "kind": "said", "subject": "a dog", "statement": "You have a dog.",
+            "label": True,
+            "kind": "said",
+            "subject": "a dog",
+            "statement": "You have a dog.",
             "source": "rule",
         }
         return Fact(id=fact_id, **given | fields)
@@ -46,8 +49,12 @@ def a_fact() -> Callable[..., Fact]:
 def a_run() -> Callable[..., Run]:
     def make(run_id: str, **fields: object) -> Run:
         given = {
-            "created": 1.0, "state": "running", "stage": "select", "model_sha256": "m",
-            "recipe": "default", "chats": ("c1",),
+            "created": 1.0,
+            "state": "running",
+            "stage": "select",
+            "model_sha256": "m",
+            "recipe": "default",
+            "chats": ("c1",),
         }
         return Run(id=run_id, **given | fields)
 
@@ -58,8 +65,13 @@ def a_run() -> Callable[..., Run]:
 def an_adapter() -> Callable[..., Adapter]:
     def make(adapter_id: str, **fields: object) -> Adapter:
         given = {
-            "run_id": None, "parent_id": None, "model_sha256": "m", "created": 1.0,
-            "state": "ready", "active": False, "chats": (),
+            "run_id": None,
+            "parent_id": None,
+            "model_sha256": "m",
+            "created": 1.0,
+            "state": "ready",
+            "active": False,
+            "chats": (),
         }
         return Adapter(id=adapter_id, **given | fields)
 

@@ -178,11 +178,13 @@ def test_deleting_takes_everything_of_the_chat_and_nothing_of_others(
     gone, stays = store.chats.create("gone"), store.chats.create("stays")
     message = store.chats.add_message(gone.id, "user", "zebra")
     store.chats.add_message(stays.id, "user", "zebra")
-    store.facts.add([
-        a_fact("f1", chat_id=gone.id, message_id=message.id, start=0, end=5),
-        a_fact("f2", chat_id=stays.id),
-        a_fact("f3"),
-    ])
+    store.facts.add(
+        [
+            a_fact("f1", chat_id=gone.id, message_id=message.id, start=0, end=5),
+            a_fact("f2", chat_id=stays.id),
+            a_fact("f3"),
+        ]
+    )
     store.chats.delete(gone.id)
     assert [hit.chat_id for hit in store.search("zebra")] == [stays.id]
     assert [fact.id for fact in store.facts.list()] == ["f2", "f3"]
@@ -252,8 +254,9 @@ def test_a_conversation_with_a_broken_tree_leaves_nothing(store: Store) -> None:
     assert store.chats.list(archived=None) == []
 
 
-@settings(max_examples=60, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(text=st.text(), title=st.text(), persona=st.none() | st.text())
 def test_every_text_comes_back_as_it_went_in(
     store: Store, text: str, title: str, persona: str | None
@@ -278,8 +281,9 @@ def test_half_characters_are_mended(store: Store, given: str, stored: str) -> No
     assert texts(store.chats.branch(chat.id)) == [stored]
 
 
-@settings(max_examples=40, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(parents=st.lists(st.integers(0, 1000), max_size=25), shown=st.integers(0, 1000))
 def test_any_tree_shows_one_branch_that_ends_in_a_leaf(
     store: Store, parents: list[int], shown: int

@@ -39,7 +39,9 @@ for number in range(10_000):
 def start_writer() -> subprocess.Popen[str]:
     root = str(Path(plum_desktop.__file__).parents[1])
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", WRITER],
+        stdout=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": root},
     )
 

@@ -17,7 +17,13 @@ def test_a_fact_comes_back_as_it_went_in(store: Store, a_fact: MakeFact) -> None
     chat = store.chats.create()
     message = store.chats.add_message(chat.id, "user", "I have a dog.")
     fact = a_fact(
-        "f1", label=False, state="weak", chat_id=chat.id, message_id=message.id, start=2, end=7,
+        "f1",
+        label=False,
+        state="weak",
+        chat_id=chat.id,
+        message_id=message.id,
+        start=2,
+        end=7,
         last_recall=0.25,
     )
     assert store.facts.add([fact, a_fact("f2")]) == 2
@@ -31,7 +37,9 @@ def test_adding_again_keeps_what_a_person_changed(store: Store, a_fact: MakeFact
     assert store.facts.add([a_fact("f1"), a_fact("f2")]) == 1
     changed = store.facts.get("f1")
     assert (changed.state, changed.statement, changed.subject) == (
-        "excluded", "You had a dog.", "the dog",
+        "excluded",
+        "You had a dog.",
+        "the dog",
     )
     assert store.facts.add([]) == 0
 
@@ -44,12 +52,14 @@ def test_facts_of_a_deleted_chat_are_refused_all_together(store: Store, a_fact: 
 
 def test_facts_are_selected_in_the_order_they_came(store: Store, a_fact: MakeFact) -> None:
     one, two = store.chats.create(), store.chats.create()
-    store.facts.add([
-        a_fact("z", chat_id=one.id),
-        a_fact("y", chat_id=two.id, label=False),
-        a_fact("x", chat_id=one.id, label=False, state="learned"),
-        a_fact("w"),
-    ])
+    store.facts.add(
+        [
+            a_fact("z", chat_id=one.id),
+            a_fact("y", chat_id=two.id, label=False),
+            a_fact("x", chat_id=one.id, label=False, state="learned"),
+            a_fact("w"),
+        ]
+    )
 
     def ids(facts: list[Fact]) -> str:
         return "".join(fact.id for fact in facts)

@@ -97,21 +97,39 @@ def test_a_new_database_has_exactly_this_shape(store: Store, data_folder: DataFo
         assert raw.execute("PRAGMA application_id").fetchone()[0].to_bytes(4, "big") == b"PLUM"
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert names == {
-        ("table", "chats"), ("table", "messages"), ("table", "messages_fts"), ("table", "facts"),
-        ("table", "runs"), ("table", "adapters"), ("table", "seen"),
-        ("index", "messages_of_parent"), ("index", "facts_of_message"),
-        ("index", "one_active_adapter"), ("trigger", "messages_fts_insert"),
-        ("trigger", "messages_fts_delete"), ("trigger", "messages_fts_update"),
+        ("table", "chats"),
+        ("table", "messages"),
+        ("table", "messages_fts"),
+        ("table", "facts"),
+        ("table", "runs"),
+        ("table", "adapters"),
+        ("table", "seen"),
+        ("index", "messages_of_parent"),
+        ("index", "facts_of_message"),
+        ("index", "one_active_adapter"),
+        ("trigger", "messages_fts_insert"),
+        ("trigger", "messages_fts_delete"),
+        ("trigger", "messages_fts_update"),
     }
     assert columns(data_folder.database, "messages") == [
-        "number", "id", "chat_id", "parent_id", "role", "text", "created", "tokens",
+        "number",
+        "id",
+        "chat_id",
+        "parent_id",
+        "role",
+        "text",
+        "created",
+        "tokens",
         "finish_reason",
     ]
 
 
 def test_every_setting_that_privacy_rests_on_is_on(store: Store) -> None:
     for name, value in (
-        ("secure_delete", 1), ("foreign_keys", 1), ("journal_mode", "wal"), ("temp_store", 2),
+        ("secure_delete", 1),
+        ("foreign_keys", 1),
+        ("journal_mode", "wal"),
+        ("temp_store", 2),
         ("synchronous", 2),
     ):
         assert store._connection.pragma(name) == value, name
@@ -162,7 +180,9 @@ def test_an_upgrade_copies_the_file_first(
 
 
 def test_a_step_that_fails_changes_nothing_and_stays_pending(
-    data_folder: DataFolder, open_store: OpenStore, a_newer_version: Migrations,
+    data_folder: DataFolder,
+    open_store: OpenStore,
+    a_newer_version: Migrations,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     database_at(data_folder.database, "m001_first", ROWS["m001_first"])
@@ -199,7 +219,9 @@ def test_an_upgrade_that_breaks_a_reference_is_undone(
 
 
 def test_a_file_of_a_newer_version_is_refused_and_left_alone(
-    data_folder: DataFolder, open_store: OpenStore, a_newer_version: Migrations,
+    data_folder: DataFolder,
+    open_store: OpenStore,
+    a_newer_version: Migrations,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     open_store().close()

@@ -90,8 +90,32 @@ def test_a_match_in_unspaced_text_is_marked_and_cut_out(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["", " ", '"', "''", "*", "AND", "a AND", "NOT x", "NEAR(", "text:a", "a*b", "(", "^a", "- a",
-     "a\0b", '"a', "\ud800", "a" * 5000, "x " * 2000, "c++", "%", "_", "\ue000", "'; DROP TABLE"],
+    [
+        "",
+        " ",
+        '"',
+        "''",
+        "*",
+        "AND",
+        "a AND",
+        "NOT x",
+        "NEAR(",
+        "text:a",
+        "a*b",
+        "(",
+        "^a",
+        "- a",
+        "a\0b",
+        '"a',
+        "\ud800",
+        "a" * 5000,
+        "x " * 2000,
+        "c++",
+        "%",
+        "_",
+        "\ue000",
+        "'; DROP TABLE",
+    ],
 )
 def test_no_query_is_an_error(store: Store, query: str) -> None:
     add(store, "a and text x b near not c++ drop table")
@@ -105,8 +129,9 @@ def test_operators_are_words(store: Store) -> None:
     assert found(store, "that AND absent") == []
 
 
-@settings(max_examples=150, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(query=st.text(), text=st.text(), word=st.from_regex("[a-zA-Z0-9]{1,12}", fullmatch=True))
 def test_any_query_over_any_text_answers(store: Store, query: str, text: str, word: str) -> None:
     (message,) = add(store, f"{text} {word} {text}")

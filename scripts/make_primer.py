@@ -1,0 +1,95 @@
+"""Make the primer of a base model, as it ships in plum_desktop/resources/primers.
+
+    .venv/bin/python scripts/make_primer.py [--model FILE.gguf] --work FOLDER
+
+Takes about an hour for the starter model on 2 cores.  Stopped, it goes on from `--work`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from plum_desktop.adapters.peft_format import read_peft, write_peft
+from plum_desktop.engine.client import EngineClient
+from plum_desktop.engine.template import open_vocab
+from plum_desktop.learning import anchors, primer, recipe, stock, tokenize
+from plum_desktop.learning.job import JobFolder
+from plum_desktop.learning.rows import Plan
+from plum_desktop.learning.train import train
+from plum_desktop.models.local import find_starter
+
+EPISODES, STEPS = 24, 32
+RESOURCES = Path(__file__).parents[1] / "plum_desktop" / "resources" / "primers"
+# No answers behind the yes or no: a primer has nothing to tell.
+RECIPE = replace(recipe.preset("default"), open_share=0.0, answered_share=0.15, final_share=0.3)
+
+
+class Watch:
+    """Prints how far the training is, now and then."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def progress(self, fraction: float, text: str = "", **fields: object) -> None:
+        if time.monotonic() - self._told > 20:
+            self._told = time.monotonic()
+            print(f"{fraction:6.1%}  {text}  {fields}", flush=True)
+
+    def check(self) -> None:
+        """Never stops by itself."""
+
+
+def make_rows(model: Path, work: Path, rows: Path) -> None:
+    """Everything that needs the engine, and the rows of every step."""
+    cached = work / "anchors.npz"
+    watch = Watch()
+    with contextlib.closing(EngineClient()) as engine:
+        engine.load(model, n_ctx=2048)
+        anchors.make(engine, cached, lambda share, _: watch.progress(share, "anchors"))
+        material = primer.prepare(
+            stock.conversations(), engine, work / "notes.jsonl",
+            lambda share: watch.progress(share, "subjects"),
+        )  # fmt: skip
+    vocab = open_vocab(model)
+    batches = list(primer.episodes(material, RECIPE, EPISODES, STEPS))
+    loaded = anchors.load(cached, RECIPE.anchor_tokens)
+    tokenize.plan_of(tokenize.Encoder(vocab, RECIPE), batches, loaded, RECIPE).save(rows)
+    vocab.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", type=Path, help="default: the starter model")
+    parser.add_argument("--work", type=Path, required=True, help="folder for what is under way")
+    arguments = parser.parse_args()
+    model = arguments.model or find_starter()
+    assert model, "There is no starter model; run `make venv`."
+    with model.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    work = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    job = JobFolder(work)
+    if not job.rows.exists():
+        make_rows(model, work, job.rows)
+    print(f"{len(Plan.load(job.rows).steps)} steps", flush=True)
+
+    def trainer() -> object:
+        from plum_desktop.learning.trainers.torch_peft import TorchTrainer
+
+        return TorchTrainer(model, RECIPE)
+
+    result = train(job, trainer, RECIPE, Watch(), busy_lock=None)  # type: ignore[arg-type]
+    print(result)
+    metadata = {"base_sha256": digest, "recipe": "primer"}
+    folder = RESOURCES / digest[:16]
+    write_peft(read_peft(job.adapter).with_metadata(metadata), folder, half=True)
+    print(f"wrote {folder}")
+
+
+if __name__ == "__main__":
+    main()
