@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/make_primer.py [--model FILE.gguf] --work FOLDER
 
-Takes about an hour for the starter model on 2 cores.  Stopped, it goes on from `--work`.
+Takes about half an hour for the starter model on 2 cores.  Stopped, it goes on from `--work`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from plum_desktop.learning.rows import Plan
 from plum_desktop.learning.train import train
 from plum_desktop.models.local import find_starter
 
-EPISODES, STEPS = 24, 32
+EPISODES, STEPS = 16, 32
 RESOURCES = Path(__file__).parents[1] / "plum_desktop" / "resources" / "primers"
 # No answers behind the yes or no: a primer has nothing to tell.
 RECIPE = replace(recipe.preset("default"), open_share=0.0, answered_share=0.15, final_share=0.3)

@@ -120,7 +120,7 @@ def _trainer(_: DataFolder) -> Iterator[tuple[State, str]]:
     if sys.platform == "darwin" and platform.machine() != "arm64":
         yield "note", "Intel Macs can chat but not learn."
         return
-    names = ("mlx", "mlx_lm") if sys.platform == "darwin" else ("torch", "transformers", "peft")
+    names = ("torch", "transformers", "peft")
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         yield (

@@ -12,7 +12,7 @@ from typing import Any
 from plum_desktop.base.types import Fact, FactState
 
 # Of so many facts of a label a conversation can spare one, which training never sees.
-_SPARES_ONE_OF = 8
+_SPARES_ONE_OF = 6
 # Where fewer than so many of a label were spared, the gate asks what was taught as well.
 _FEWEST_ASKED = 12
 
@@ -31,7 +31,7 @@ def changed(fact: Fact, state: FactState, recall: float | None) -> Fact:
 
 
 def held_back(facts: Iterable[Fact], seed: int) -> set[str]:
-    """Ids of the facts that only the gate asks: of each chat and label one in eight.
+    """Ids of the facts that only the gate asks: of each chat and label one in six.
 
     Those by rule alone, since a conversation has few subjects.
     """

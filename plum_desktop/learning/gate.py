@@ -27,9 +27,9 @@ _DRIFT_TOKENS = 48  # of each text's answer
 class Bounds:
     """What an adapter must reach before it serves; shares are 0..1."""
 
-    recall: float = 0.55  # of the new chats' facts, answered yes
-    refusal: float = 0.55  # of things never discussed, answered no
-    accuracy: float = 0.62  # of both, halved
+    recall: float = 0.50  # of the new chats' facts, answered yes
+    refusal: float = 0.50  # of things never discussed, answered no
+    accuracy: float = 0.58  # of both, halved; by guessing 0.5
     retention_loss: float = 0.10  # of older chats' facts, against what served before
     drift: float = 0.08  # mean KL(base || adapted), nats a token
     perplexity: float = 0.03  # relative rise on neutral text
