@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from plum_desktop.base.types import Chat, Message
@@ -10,19 +11,19 @@ from plum_desktop.learning.conversation import Conversation, Turn
 
 _UNFINISHED = ("cancelled", "failed")
 _FEWEST_WORDS = 8  # in the whole chat
+_WHOLE_SENTENCES = re.compile(r".*[.!?](?=\s)", re.DOTALL)
 
 
 def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | None, str]:
     """The conversation that `chat` teaches, or None and the reason in plain words.
 
-    `branch` is the shown one, root first.  A reply that was stopped or failed is left out.
+    `branch` is the shown one, root first.  A reply that was stopped or failed is left out, and
+    of one that grew too long its last, broken sentence.
     """
     turns = [
-        Turn(message.role, message.text, message.id)
+        Turn(message.role, text, message.id)
         for message in branch
-        if message.role in ("user", "assistant")
-        and message.text.strip()
-        and not (message.role == "assistant" and message.finish_reason in _UNFINISHED)
+        if message.role in ("user", "assistant") and (text := _taught(message)).strip()
     ]
     if not any(turn.role == "user" for turn in turns):
         return None, "it is empty"
@@ -38,3 +39,15 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
     if not rules.facts_of(conversation):
         return None, "there is nothing in it that could be learned"
     return conversation, ""
+
+
+def _taught(message: Message) -> str:
+    """A start of the message's text, so that places in it are places in the message."""
+    if message.role == "user":
+        return message.text
+    if message.finish_reason in _UNFINISHED:
+        return ""
+    if message.finish_reason == "length" and not message.text.rstrip().endswith((".", "!", "?")):
+        found = _WHOLE_SENTENCES.match(message.text)
+        return found.group() if found else ""
+    return message.text

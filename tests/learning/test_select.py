@@ -58,6 +58,26 @@ def test_a_reply_that_was_cut_off_is_left_out(how: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "taught"),
+    [
+        ("Look at the left hoof. Trim it! In fact, the most", "Look at the left hoof. Trim it!"),
+        ("Hoof 3.5 cm long. It is 3.5", "Hoof 3.5 cm long."),
+        ("Look at the left hoof. Trim it.", "Look at the left hoof. Trim it."),
+        ("Look at the left hoof and then", None),
+    ],
+)
+def test_of_a_reply_that_grew_too_long_whole_sentences_are_taught(said: str, taught) -> None:
+    found, _ = learnable(
+        CHAT,
+        branch(
+            ("user", "My goat Moss limps, what should I do now?"), ("assistant", said, "length")
+        ),
+    )
+    assert found is not None
+    assert [turn.text for turn in found.turns[1:]] == ([taught] if taught else [])
+
+
+@pytest.mark.parametrize(
     ("turns", "words"),
     [
         ([], "empty"),
