@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from plum_desktop.learning.train import train
 from plum_desktop.models.local import find_starter
 
 EPISODES, STEPS = 16, 32
+TEXTS, QUESTIONS = 192, 999  # anchors
 RESOURCES = Path(__file__).parents[1] / "plum_desktop" / "resources" / "primers"
 # No answers behind the yes or no: a primer has nothing to tell.
 RECIPE = replace(recipe.preset("default"), open_share=0.0, answered_share=0.15, final_share=0.3)
@@ -46,11 +48,14 @@ class Watch:
 
 def make_rows(model: Path, work: Path, rows: Path) -> None:
     """Everything that needs the engine, and the rows of every step."""
-    cached = work / "anchors.npz"
+    cached = work / anchors.SHIPPED
     watch = Watch()
     with contextlib.closing(EngineClient()) as engine:
         engine.load(model, n_ctx=2048)
-        anchors.make(engine, cached, lambda share, _: watch.progress(share, "anchors"))
+        anchors.make(
+            engine, cached, lambda share, _: watch.progress(share, "anchors"),
+            most_texts=TEXTS, most_questions=QUESTIONS,
+        )  # fmt: skip
         material = primer.prepare(
             stock.conversations(), engine, work / "notes.jsonl",
             lambda share: watch.progress(share, "subjects"),
@@ -88,6 +93,7 @@ def main() -> None:
     metadata = {"base_sha256": digest, "recipe": "primer"}
     folder = RESOURCES / digest[:16]
     write_peft(read_peft(job.adapter).with_metadata(metadata), folder, half=True)
+    shutil.copyfile(work / anchors.SHIPPED, folder / anchors.SHIPPED)
     print(f"wrote {folder}")
 
 

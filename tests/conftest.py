@@ -128,7 +128,7 @@ def learn(plum: Plum, adapter_files: Path) -> Callable[..., Adapter]:
 def tiny_learning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learning for real, in few steps and with few questions: some twenty seconds."""
     from plum_desktop.app import job
-    from plum_desktop.learning import anchors, gate, recipe, stock
+    from plum_desktop.learning import gate, recipe, stock
 
     tiny = dataclasses.replace(
         recipe.preset("default"),
@@ -139,12 +139,10 @@ def tiny_learning(monkeypatch: pytest.MonkeyPatch) -> None:
         anchor_texts=1,
         anchor_questions=1,
     )
-    few, questions = stock.canaries()[:3], stock.questions()[:3]
+    few = stock.canaries()[:3]
     monkeypatch.setitem(recipe._PRESETS, "default", tiny)
     monkeypatch.setattr(job, "_ASKED_NEW", 6)
-    monkeypatch.setattr(anchors, "_POOL", 6)
     monkeypatch.setattr(gate, "_DRIFT_TEXTS", 2)
-    monkeypatch.setattr(stock, "questions", lambda: questions)
     monkeypatch.setattr(stock, "canaries", lambda: few)
 
 

@@ -1,8 +1,9 @@
 """Ordinary text with the untouched base model's own opinion of every next token.
 
 Stock conversations, and short general questions with the base model's own greedy answers.
-Training pulls the adapted model to them, so that what was not learned stays as it was.  Made
-once for a base model and kept in the cache; it holds no word of the user's.
+Training pulls the adapted model to them, so that what was not learned stays as it was.  They
+ship beside a base model's primer; for other models they are made once and kept in the cache.
+No word of the user's is in them.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from plum_desktop.base.files import atomic_write
 from plum_desktop.base.types import WireMessage
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import stock
+from plum_desktop.learning.primer import shipped as primer_of
 from plum_desktop.learning.rows import Row, Targets
 
-_POOL = 96  # sequences
+# Sequences that a user's machine makes: each takes it a while.
+_TEXTS, _QUESTIONS = 96, 120
 _LONGEST = 84  # tokens of a sequence, prompt included
 _SHORTEST_ANSWER = 16  # tokens
 _TOP = 32  # of the vocabulary, likeliest first; the rest counts as one more token
-_VERSION = 4
+_VERSION = 5
 _QUESTION_TOKENS = 20  # of an answer to a short question
+SHIPPED = f"anchors-{_VERSION}.npz"  # in a primer's folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,27 @@ class Anchors:
 
 
 def file_for(cache: Path, model_sha256: str) -> Path:
+    """The anchors that ship for a base model, else where its own are kept."""
+    if (folder := primer_of(model_sha256)) and (folder / SHIPPED).exists():
+        return folder / SHIPPED
     return cache / f"anchors-{_VERSION}-{model_sha256[:16]}.npz"
 
 
 def make(
-    engine: EngineClient, path: Path, on_progress: Callable[[float, str], None] | None = None
+    engine: EngineClient,
+    path: Path,
+    on_progress: Callable[[float, str], None] | None = None,
+    *,
+    most_texts: int = _TEXTS,
+    most_questions: int = _QUESTIONS,
 ) -> None:
     """Compute the anchors with `engine` (base loaded, no adapter) unless `path` has them."""
     if path.exists():
         return
     tell = on_progress or (lambda share, text: None)
-    rows, first = _texts(engine)
+    rows, first = _texts(engine, most_texts)
     texts = len(rows)
-    for question in _questions(engine, lambda share: tell(0.5 * share, "")):
+    for question in _questions(engine, most_questions, lambda share: tell(0.5 * share, "")):
         rows.append(question[0])
         first.append(question[1])
     out = path.with_suffix(".topk.npz")
@@ -68,7 +80,7 @@ def make(
     out.unlink()
     flat = np.concatenate([np.array(row, np.int32) for row in rows])
     with atomic_write(path) as stream:
-        np.savez(
+        np.savez_compressed(
             stream,
             tokens=flat,
             lengths=np.array([len(row) for row in rows], np.int32),
@@ -105,7 +117,7 @@ def _row(kept: dict[str, np.ndarray], number: int, end: int, positions: int) -> 
     return Row(kept["tokens"][start : start + length], weights, Targets(ids, logp))
 
 
-def _texts(engine: EngineClient) -> tuple[list[list[int]], list[int]]:
+def _texts(engine: EngineClient, most: int) -> tuple[list[list[int]], list[int]]:
     """Token rows of stock conversations, and where each one's answer begins."""
     rows, first = [], []
     conversations = stock.conversations()
@@ -119,16 +131,18 @@ def _texts(engine: EngineClient) -> tuple[list[list[int]], list[int]]:
         if len(ids) - start >= _SHORTEST_ANSWER:
             rows.append(ids)
             first.append(start)
-        if len(rows) == _POOL:
+        if len(rows) == most:
             break
     return rows, first
 
 
 def _questions(
-    engine: EngineClient, progress: Callable[[float], None]
+    engine: EngineClient, most: int, progress: Callable[[float], None]
 ) -> Iterator[tuple[list[int], int]]:
     """Rows of short questions with the base model's own answers, and where those begin."""
     questions = stock.questions()
+    random.Random(0).shuffle(questions)  # they are listed by kind
+    questions = questions[:most]
     for done, question in enumerate(questions, 1):
         messages: list[WireMessage] = [{"role": "user", "content": question}]
         start = len(engine.render(messages))
