@@ -1,4 +1,4 @@
-"""The main job, as `make run` does it with no display: for minutes, with everything real."""
+"""The main job, as `make run` does it with no display: some six minutes, with everything real."""
 
 from __future__ import annotations
 
