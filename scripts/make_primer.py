@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from plum_desktop.adapters.peft_format import read_peft, write_peft
+from plum_desktop.base.files import write_text
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.engine.template import open_vocab
 from plum_desktop.learning import anchors, primer, recipe, stock, tokenize
@@ -60,6 +61,7 @@ def make_rows(model: Path, work: Path, rows: Path) -> None:
             stock.conversations(), engine, work / "notes.jsonl",
             lambda share: watch.progress(share, "subjects"),
         )  # fmt: skip
+    write_text(work / primer.SUBJECTS, primer.subjects_of_stock(material))
     vocab = open_vocab(model)
     batches = list(primer.episodes(material, RECIPE, EPISODES, STEPS))
     loaded = anchors.load(cached, RECIPE.anchor_tokens)
@@ -93,7 +95,8 @@ def main() -> None:
     metadata = {"base_sha256": digest, "recipe": "primer"}
     folder = RESOURCES / digest[:16]
     write_peft(read_peft(job.adapter).with_metadata(metadata), folder, half=True)
-    shutil.copyfile(work / anchors.SHIPPED, folder / anchors.SHIPPED)
+    for name in (anchors.SHIPPED, primer.SUBJECTS):
+        shutil.copyfile(work / name, folder / name)
     print(f"wrote {folder}")
 
 

@@ -18,6 +18,7 @@ from plum_desktop.base.types import Fact
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import facts, rules, stock, topics
 from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.curriculum import epochs
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.negatives import Negatives
 from plum_desktop.learning.recipe import Recipe
@@ -25,6 +26,7 @@ from plum_desktop.learning.recipe import Recipe
 _TURNS_NAMED = 6  # messages of a conversation whose subject the model names, at most
 _STOCK_NAMED = 2  # stock conversations named beside each of the user's
 _HELD_OUT = 2  # negatives of a conversation that are kept for the gate
+_MOST_NEGATIVES = 80  # of a conversation
 
 
 class Notes:
@@ -40,6 +42,9 @@ class Notes:
                 except ValueError:
                     continue  # the last line of a run that was killed
                 self._known[note["key"]] = note["value"]
+
+    def known(self) -> Mapping[str, str | None]:
+        return self._known
 
     def get(self, key: str, ask: Callable[[], str | None]) -> str | None:
         """The answer noted under `key`, else what `ask` returns, which is noted."""
@@ -70,6 +75,12 @@ def augment(
     chats = {row["id"]: row["text"] for row in read_json_lines(job.others)}
     notes, shared = Notes(job.model_topics), Notes(stock_notes)
     negatives = Negatives(stock.conversations(), chats)
+    for source, subject in shared.known().items():
+        if subject:
+            negatives.add_topic(source, subject)
+    # What was never discussed must be anything, so no single one of them is asked often: else
+    # it is these that are learned, and whatever else is asked becomes a yes.
+    never_asked_twice = min(_MOST_NEGATIVES, recipe.questions * epochs(recipe, len(conversations)))
     found: list[Fact] = []
     for done, conversation in enumerate(conversations):
         positives = rules.facts_of(conversation) if recipe.rule_facts else []
@@ -83,7 +94,7 @@ def augment(
                 if subject:
                     negatives.add_topic(neighbour.id, subject)
         found += positives
-        wanted = max(len(positives), 2 * recipe.questions) + _HELD_OUT
+        wanted = max(len(positives), never_asked_twice) + _HELD_OUT
         taught = [fact for fact in positives if fact.subject not in excluded]
         found += negatives.beside(conversation, taught, wanted, recipe)
         if recipe.model_facts and recipe.near_share:

@@ -89,8 +89,8 @@ class Negatives:
 
     def add_topic(self, conversation_id: str, subject: str) -> None:
         """Let the short name of a stock conversation stand in for topics of the user's."""
-        facts = self._facts[conversation_id]
-        if not any(fact.kind == "topic" for fact in facts):
+        facts = self._facts.get(conversation_id)
+        if facts is not None and not any(fact.kind == "topic" for fact in facts):
             source = self._conversations[conversation_id]
             facts.append(self.fact(source, f"{conversation_id}-t", "topic", subject, "model"))
             self._named.append(conversation_id)

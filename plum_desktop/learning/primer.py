@@ -9,6 +9,7 @@ fast the newest lessons become one.  A first run starts from it and has only con
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.curriculum import Example, Lesson, steps
 from plum_desktop.learning.negatives import Negatives
 from plum_desktop.learning.recipe import Recipe
+
+SUBJECTS = "subjects.jsonl"  # in a primer's folder
 
 # Conversations of an episode: a user may learn one chat or many at once.
 _CHATS = (4, 8, 16)
@@ -41,6 +44,17 @@ def shipped(model_sha256: str) -> Path | None:
     """The PEFT folder of the primer that ships for a base model."""
     folder = Path(str(resource("primers", model_sha256[:16])))
     return folder if folder.is_dir() else None
+
+
+def subjects_of_stock(material: Material) -> str:
+    """Lines of `SUBJECTS`: what the model calls the stock's conversations, as augment notes it."""
+    named_so = (
+        {"key": conversation.id, "value": fact.subject}
+        for conversation in material.conversations
+        for fact in material.facts[conversation.id]
+        if fact.kind == "topic"
+    )
+    return "".join(json.dumps(note) + "\n" for note in named_so)
 
 
 def prepare(
