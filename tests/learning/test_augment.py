@@ -244,3 +244,12 @@ def test_the_starter_model_names_what_was_said(prepared, engine, tmp_path: Path)
     for fact in found:
         if fact.source == "model" and not fact.label:
             assert known.highest(fact.subject) < 0.6
+
+
+def test_no_thing_that_was_never_discussed_is_asked_often(prepared) -> None:
+    """Else the few would be learned by heart, and anything else would be answered with yes."""
+    recipe = replace(RECIPE, epochs=10, fewest_steps=0)
+    found = run(prepared, Scripted(), recipe=recipe)
+    for chat in ("a", "b"):
+        never = {f.subject for f in found if f.chat_id == chat and not f.label}
+        assert len(never) >= recipe.questions * recipe.epochs
