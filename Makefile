@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-demo lint venv
+.PHONY: run test test-bench lint venv
 
 # Opens the window; where there is no display, runs the demo.
 run: venv
@@ -13,9 +13,9 @@ run: venv
 test: lint
 	@$(BIN)/pytest
 
-# The demo, held to its floor: minutes more.
-test-demo: venv
-	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_demo.py
+# Our own set of conversations, learned and asked about, held to floors: minutes more.
+test-bench: venv
+	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py
 
 lint: venv
 	@$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SEED = 2
+SEED = 332489  # drawn by chance, and the worst of those that were run
 # The exported model in llama-cpp-python alone, with nothing of ours in between.
 STOCK = """
 import json, sys
