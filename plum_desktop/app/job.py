@@ -507,7 +507,7 @@ class Job:
         self._last = Progress(
             self.run_id,
             stage,
-            min(0.99, done),
+            round(min(0.99, done), 6),  # a sum in another order is no step back
             left,
             _WORDS[stage] if waiting is None else f"{_WORDS[stage]}: {waiting}",
             loss,
