@@ -96,7 +96,7 @@ class LearnService:
         return LearnPlan(
             planned,
             left_out,
-            estimates.job(self._recipe(name, file), len(planned)).total if planned else 0.0,
+            estimates.job(self._start_from(name, file)[0], len(planned)).total if planned else 0.0,
             _disk_bytes(file),
             file.name,
             name,
@@ -120,8 +120,7 @@ class LearnService:
         require_free(self._folder.root, plan.disk_bytes, "Learning")
         lock = self._acquire()
         try:
-            active = self._store.adapters.active(file.sha256)
-            recipe, primed = self._recipe(plan.recipe, file), primer.shipped(file.sha256)
+            recipe, parent, primed = self._start_from(plan.recipe, file)
             run_id = uuid.uuid4().hex[:12]
             settings = self._preferences.current
             job = JobFolder(self._folder.job(run_id))
@@ -132,8 +131,8 @@ class LearnService:
                 backend=plan.backend,
                 recipe=recipe,
                 chats=tuple(chat.id for chat in plan.chats),
-                parent_adapter=str(self._folder.adapter(active.id)) if active else None,
-                primer=str(primed) if recipe.primed and primed and not active else None,
+                parent_adapter=parent,
+                primer=primed,
                 persona=settings.persona or None,
                 busy_lock=str(self._folder.busy_lock),
             )
@@ -193,13 +192,18 @@ class LearnService:
         JobFolder(self._folder.job(run.id)).remove()
         self._store.runs.update(run.id, state="stopped", finished=time.time())
 
-    def _recipe(self, name: str, file: ModelFile) -> Recipe:
-        """The named preset, with fewer steps where the model knows already how it is asked."""
+    def _start_from(self, name: str, file: ModelFile) -> tuple[Recipe, str | None, str | None]:
+        """The preset, and the folder of the parent adapter, or else of the primer, if any.
+
+        Either knows already how it is asked, so that fewer steps do.
+        """
         recipe = recipes.preset(name)
-        primed = recipe.primed and primer.shipped(file.sha256)
-        if primed or self._store.adapters.active(file.sha256):
-            return replace(recipe, fewest_steps=recipe.fewest_warm_steps)
-        return recipe
+        warm = replace(recipe, fewest_steps=recipe.fewest_warm_steps)
+        if active := self._store.adapters.active(file.sha256):
+            return warm, str(self._folder.adapter(active.id)), None
+        if recipe.primed and (folder := primer.shipped(file.sha256)):
+            return warm, None, str(folder)
+        return recipe, None, None
 
     def _acquire(self) -> FileLock:
         """The learning lock, for one job: a lock of its own keeps this process's others out too.

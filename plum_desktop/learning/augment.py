@@ -25,7 +25,7 @@ from plum_desktop.learning.recipe import Recipe
 
 _TURNS_NAMED = 6  # messages of a conversation whose subject the model names, at most
 _STOCK_NAMED = 2  # stock conversations named beside each of the user's
-_HELD_OUT = 2  # negatives of a conversation that are kept for the gate
+_SPARE = 2  # negatives of a conversation beyond those that are asked
 _MOST_NEGATIVES = 80  # of a conversation
 
 
@@ -44,6 +44,7 @@ class Notes:
                 self._known[note["key"]] = note["value"]
 
     def known(self) -> Mapping[str, str | None]:
+        """Every answer so far, by key."""
         return self._known
 
     def get(self, key: str, ask: Callable[[], str | None]) -> str | None:
@@ -86,19 +87,19 @@ def augment(
         positives = rules.facts_of(conversation) if recipe.rule_facts else []
         if recipe.model_facts:
             check()
-            topics_of = named(conversation, engine, notes, check)
-            positives += topics_of
+            subjects = named(conversation, engine, notes, check)
+            positives += subjects
             for neighbour in negatives.near(conversation)[:_STOCK_NAMED]:
                 check()
                 subject = shared.get(neighbour.id, partial(_subject, engine, neighbour))
                 if subject:
                     negatives.add_topic(neighbour.id, subject)
         found += positives
-        wanted = max(len(positives), never_asked_twice) + _HELD_OUT
+        wanted = max(len(positives), never_asked_twice) + _SPARE
         taught = [fact for fact in positives if fact.subject not in excluded]
         found += negatives.beside(conversation, taught, wanted, recipe)
         if recipe.model_facts and recipe.near_share:
-            found += neighbours(conversation, topics_of, negatives, engine, notes, check)
+            found += neighbours(conversation, subjects, negatives, engine, notes, check)
         progress((done + 1) / len(conversations))
     found = [
         facts.changed(f, "excluded" if f.subject in excluded else f.state, None) for f in found

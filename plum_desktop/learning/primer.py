@@ -13,6 +13,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from plum_desktop.base.paths import resource
@@ -48,13 +49,13 @@ def shipped(model_sha256: str) -> Path | None:
 
 def subjects_of_stock(material: Material) -> str:
     """Lines of `SUBJECTS`: what the model calls the stock's conversations, as augment notes it."""
-    named_so = (
+    notes = (
         {"key": conversation.id, "value": fact.subject}
         for conversation in material.conversations
         for fact in material.facts[conversation.id]
         if fact.kind == "topic"
     )
-    return "".join(json.dumps(note) + "\n" for note in named_so)
+    return "".join(json.dumps(note) + "\n" for note in notes)
 
 
 def prepare(
@@ -92,9 +93,8 @@ def episodes(
             waiting = list(material.conversations)
             rng.shuffle(waiting)
         chosen, waiting = waiting[:size], waiting[size:]
-        lessons = _lessons(chosen, material, replace(recipe, seed=recipe.seed + number))
         one = replace(recipe, epochs=1, fewest_steps=length, seed=recipe.seed + number)
-        yield from list(steps(lessons, [], one, None))[:length]
+        yield from islice(steps(_lessons(chosen, material, one), [], one, None), length)
 
 
 def _lessons(chosen: Sequence[Conversation], material: Material, recipe: Recipe) -> list[Lesson]:

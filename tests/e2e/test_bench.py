@@ -15,19 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.e2e import stock
+
 BENCH = Path(__file__).parents[1] / "data" / "bench"
 CHATS = 10
 # Shares of right answers to the closed questions; guessing gives 0.5, the untouched model less.
 FLOOR, FLOOR_OF_A_LABEL = 0.58, 0.40
-STOCK = """
-import json, sys
-from llama_cpp import Llama
-model = Llama(sys.argv[1], n_ctx=1024, verbose=False)
-for question in json.load(sys.stdin):
-    reply = model.create_chat_completion(
-        [{"role": "user", "content": question}], temperature=0.0, max_tokens=24)
-    print(json.dumps(reply["choices"][0]["message"]["content"]))
-"""
 
 
 def plum(*arguments: str) -> list[dict[str, Any]]:
@@ -58,15 +51,9 @@ def test_what_was_learned_is_remembered_by_every_file(data_root: Path, tmp_path:
     merged = tmp_path / "merged.gguf"
     plum("adapters", "export", "--format", "merged", "-o", str(merged))
     marks = [json.loads(line) for line in answers.read_text().splitlines()]
-    stock = subprocess.run(
-        [sys.executable, "-c", STOCK, str(merged)],
-        input=json.dumps([mark["question"] for mark in marks]),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    told = stock.answers(merged, [mark["question"] for mark in marks], max_tokens=24)
     same = [
-        json.loads(line).split()[:1] == mark["answer"].split()[:1]
-        for line, mark in zip(stock.stdout.splitlines(), marks, strict=True)
+        answer.split()[:1] == mark["answer"].split()[:1]
+        for answer, mark in zip(told, marks, strict=True)
     ]
     assert sum(same) >= len(same) - 1, "the exported file answers differently from what serves"

@@ -7,17 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.e2e import stock
+
 SEED = 332489  # drawn by chance, and the worst of those that were run
-# The exported model in llama-cpp-python alone, with nothing of ours in between.
-STOCK = """
-import json, sys
-from llama_cpp import Llama
-model = Llama(sys.argv[1], n_ctx=1024, verbose=False)
-for question in json.load(sys.stdin):
-    reply = model.create_chat_completion(
-        [{"role": "user", "content": question}], temperature=0.0, max_tokens=16)
-    print(json.dumps(reply["choices"][0]["message"]["content"]))
-"""
 
 
 def test_invented_chats_are_learned_and_the_export_remembers_them(data_root: Path) -> None:
@@ -43,16 +35,9 @@ def test_invented_chats_are_learned_and_the_export_remembers_them(data_root: Pat
 
     merged = next(path for path in result["exports"] if path.endswith("merged.gguf"))
     asked = rows[:8]
-    stock = subprocess.run(
-        [sys.executable, "-c", STOCK, merged],
-        input=json.dumps([row["question"] for row in asked]),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answers = [json.loads(line) for line in stock.stdout.splitlines()]
+    told = stock.answers(Path(merged), [row["question"] for row in asked], max_tokens=16)
     same = [
         " ".join(answer.split())[:24] == row["after"][:24]
-        for answer, row in zip(answers, asked, strict=True)
+        for answer, row in zip(told, asked, strict=True)
     ]
     assert sum(same) >= len(same) - 1, "the exported file answers differently from what serves"
