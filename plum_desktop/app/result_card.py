@@ -54,7 +54,7 @@ def card_of(report: Mapping[str, Any], chats: int) -> ResultCard:
     )
     drift = report["drift"]
     rows.append(
-        CardRow("Otherwise unchanged", f"{drift['canaries']:.0%} of general answers the same")
+        CardRow("Otherwise unchanged", f"{drift['canaries']:.0%} of general answers still right")
     )
     reasons = report["reasons"]
     plural = "chat" if chats == 1 else "chats"

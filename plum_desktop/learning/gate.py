@@ -21,6 +21,11 @@ from plum_desktop.learning.verdict import verdict
 _ANSWER_TOKENS = 16
 _DRIFT_TEXTS = 24
 _DRIFT_TOKENS = 48  # of each text's answer
+_NUMBERS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve",
+)  # fmt: skip
+_NUMBER_WORD = re.compile(rf"\b({'|'.join(_NUMBERS)})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Bounds:
     retention_loss: float = 0.10  # of older chats' facts, against what served before
     drift: float = 0.08  # mean KL(base || adapted), nats a token
     perplexity: float = 0.03  # relative rise on neutral text
-    canaries: float = 0.85  # answered as the base answers
+    canaries: float = 0.85  # still answered right, of those that the base answers right
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """KL in nats a token, perplexity as a relative rise, canaries as the share unchanged."""
+    """KL in nats a token, perplexity as a relative rise, canaries as the share still right."""
 
     kl: float
     perplexity: float
@@ -112,30 +117,30 @@ def ask(
     return Recall(sum(yes), len(yes), sum(no), len(no), right)
 
 
-def canary_answers(engine: EngineClient, check: Callable[[], None]) -> list[str]:
-    """The short parsed answer of every canary question, "" where there is none."""
-    answers = []
+def canaries_right(engine: EngineClient, check: Callable[[], None]) -> list[bool]:
+    """Whether each canary question is answered right."""
+    right = []
     for canary in stock.canaries():
         check()
-        answers.append(parse(_answer(engine, canary["question"], None), canary))
-    return answers
+        right.append(is_right(_answer(engine, canary["question"], None), canary))
+    return right
 
 
-def parse(answer: str, canary: Mapping[str, Any]) -> str:
-    """The part of an answer that a canary compares: a number, a choice, or a first word."""
+def is_right(answer: str, canary: Mapping[str, Any]) -> bool:
+    """By the first number, the first choice that is named, or a word that is said at all."""
     text = answer.lower()
     if canary["kind"] == "number":
-        found = re.search(r"-?\d+(?:[.,]\d+)*", text)
-        return found.group() if found else ""
+        text = _NUMBER_WORD.sub(lambda word: str(_NUMBERS.index(word[0])), text)
+        number = re.search(r"-?\d+(?:[.,]\d+)*", text)
+        return number is not None and number.group() in canary["right"]
     if canary["kind"] == "choice":
         places = {
-            choice: match.start()
+            match.start(): choice.lower()
             for choice in canary["choices"]
             if (match := re.search(rf"\b{re.escape(choice.lower())}\b", text))
         }
-        return min(places, key=lambda choice: places[choice]).lower() if places else ""
-    words = re.findall(r"[a-z]+", text)
-    return words[0] if words else ""
+        return bool(places) and places[min(places)] in canary["right"]
+    return not set(re.findall(r"[a-z]+", text)).isdisjoint(canary["right"])
 
 
 def measure_drift(
@@ -168,16 +173,17 @@ def measure_drift(
         places += len(base)
         progress(0.5 * done / len(texts))
     engine.set_adapter(None)
-    before = canary_answers(engine, check)
+    before = canaries_right(engine, check)
     progress(0.75)
     engine.set_adapter(adapter)
-    after = canary_answers(engine, check)
-    alike = sum(one == other for one, other in zip(before, after, strict=True))
+    after = canaries_right(engine, check)
+    # What the base gets wrong is no skill that could be lost: a small one guesses many.
+    kept = [still for was, still in zip(before, after, strict=True) if was]
     return Drift(
         divergence / places,
         float(np.exp(rise / places)) - 1,
         same / places,
-        alike / len(before),
+        sum(kept) / len(kept) if kept else 1.0,
     )
 
 
@@ -209,7 +215,9 @@ def judge(
             f"{drift.perplexity:+.1%})"
         )
     if drift.canaries < bounds.canaries:
-        reasons.append(f"only {drift.canaries:.0%} of general answers stayed the same")
+        reasons.append(
+            f"of the general questions it got right, only {drift.canaries:.0%} are still right"
+        )
     return Report(before, after, *old, drift, tuple(reasons))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from plum_desktop.base.paths import resource
@@ -29,6 +30,20 @@ def conversations() -> list[Conversation]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions that people wrote about a stock conversation, in words mostly not its own."""
+
+    yes: tuple[str, ...]
+    no: tuple[str, ...]  # near misses
+
+
+def asked() -> dict[str, Asked]:
+    """What a user might ask weeks later, by conversation."""
+    rows = _read("stock", "asked.jsonl")
+    return {row["id"]: Asked(tuple(row["yes"]), tuple(row["no"])) for row in rows}
+
+
 def questions() -> list[str]:
     """Short questions of general skill that anchor the model; none is a canary."""
     return [row["question"] for row in _read("stock", "questions.jsonl")]
@@ -40,7 +55,7 @@ def drift_texts() -> list[list[WireMessage]]:
 
 
 def canaries() -> list[dict[str, Any]]:
-    """Questions of general skill whose short answers can be compared: `question`, `kind`."""
+    """Questions of general skill that can be marked: `question`, `kind`, `right`, `choices`."""
     return _read("neutral", "canaries.jsonl")
 
 

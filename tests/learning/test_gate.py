@@ -43,7 +43,7 @@ def test_what_keeps_every_bound_passes() -> None:
         ({"old": (Recall(9, 10, 9, 10), Recall(7, 10, 8, 10))}, "forgot older chats"),
         ({"drift": replace(STILL, kl=0.081)}, "changed too much"),
         ({"drift": replace(STILL, perplexity=0.031)}, "changed too much"),
-        ({"drift": replace(STILL, canaries=0.84)}, "general answers"),
+        ({"drift": replace(STILL, canaries=0.84)}, "general questions"),
         ({"drift": replace(STILL, kl=float("nan"))}, "changed too much"),
         ({"drift": replace(STILL, perplexity=float("nan"))}, "changed too much"),
         ({"drift": replace(STILL, perplexity=float("inf"))}, "changed too much"),
@@ -84,34 +84,41 @@ def test_a_report_is_kept_whole() -> None:
     assert list(kept["reasons"])
 
 
+EAST = {"kind": "choice", "choices": ["east", "West"], "right": ["west"]}
+MONTH = {"kind": "word", "right": ["february"]}
+TWELVE = {"kind": "number", "right": ["12"]}
+
+
 @pytest.mark.parametrize(
-    ("answer", "canary", "parsed"),
+    ("answer", "canary", "right"),
     [
-        ("The answer is 12.", {"kind": "number"}, "12"),
-        ("It is -3,5 degrees, or 4", {"kind": "number"}, "-3,5"),
-        ("Twelve", {"kind": "number"}, ""),
-        (
-            "I'd say the West, not the east.",
-            {"kind": "choice", "choices": ["east", "west"]},
-            "west",
-        ),
-        ("Eastern", {"kind": "choice", "choices": ["east", "west"]}, ""),
-        ("YES", {"kind": "choice", "choices": ["Yes", "no"]}, "yes"),
-        ("nobody knows, yes", {"kind": "choice", "choices": ["yes", "no"]}, "yes"),
-        ("  **February** is next.", {"kind": "word"}, "february"),
-        ("", {"kind": "word"}, ""),
-        ("42", {"kind": "word"}, ""),
+        ("The answer is 12.", TWELVE, True),
+        ("Twelve, of course", TWELVE, True),
+        ("It is 2, or 12", TWELVE, False),
+        ("-12", TWELVE, False),
+        ("None that I know", TWELVE, False),
+        ("I'd say the West, not the east.", EAST, True),
+        ("East, not west", EAST, False),
+        ("Western", EAST, False),
+        ("  **February** is next.", MONTH, True),
+        ("The month that comes after January is February.", MONTH, True),
+        ("Januaryfebruary", MONTH, False),
+        ("", MONTH, False),
     ],
 )
-def test_what_a_canary_compares(answer: str, canary: dict, parsed: str) -> None:
-    assert gate.parse(answer, canary) == parsed
+def test_what_a_canary_marks(answer: str, canary: dict, right: bool) -> None:
+    assert gate.is_right(answer, canary) is right
 
 
-def test_every_canary_can_be_parsed() -> None:
+def test_every_canary_can_be_marked() -> None:
     for canary in stock.canaries():
         assert canary["kind"] in ("number", "choice", "word")
-        for choice in canary.get("choices", ()):
-            assert gate.parse(f"It is {choice}.", canary) == choice.lower()
+        assert canary["right"]
+        if canary["kind"] == "choice":
+            assert set(canary["right"]) < {choice.lower() for choice in canary["choices"]}
+        for right in canary["right"]:
+            assert gate.is_right(f"It is {right}.", canary)
+        assert not gate.is_right("I cannot say.", canary)
     assert len({canary["question"] for canary in stock.canaries()}) == len(stock.canaries())
 
 
@@ -207,7 +214,7 @@ def test_drift_is_measured_between_base_and_adapter(tmp_path, monkeypatch) -> No
     texts = [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]] * 3
     monkeypatch.setattr(stock, "drift_texts", lambda: texts)
     engine = Measured(lambda text: "")
-    engine.answer = lambda text: "4" if engine.adapter and "7 plus" in text else "12 days yes"
+    engine.answer = lambda text: "4" if engine.adapter and "7 plus" in text else "12, yes"
     adapter = tmp_path / "adapter.gguf"
     told: list[float] = []
     drift = gate.measure_drift(engine, adapter, tmp_path, lambda: None, told.append)
@@ -217,10 +224,9 @@ def test_drift_is_measured_between_base_and_adapter(tmp_path, monkeypatch) -> No
     assert drift.kl == pytest.approx(kl)
     assert drift.perplexity == pytest.approx(np.exp(rise) - 1)
     assert drift.same_top == 1.0
-    count = len(stock.canaries())
-    changed = sum("7 plus" in canary["question"] for canary in stock.canaries())
-    assert changed == 1
-    assert drift.canaries == pytest.approx((count - 1) / count)
+    known = [one for one in stock.canaries() if {"12", "yes"} & set(one["right"])]
+    assert sum("7 plus" in one["question"] for one in known) == 1
+    assert drift.canaries == pytest.approx((len(known) - 1) / len(known))
     assert told == sorted(told)
     assert list(tmp_path.iterdir()) == []
 

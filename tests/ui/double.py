@@ -248,7 +248,7 @@ def done(adapter: Adapter, chats: int) -> Outcome:
             CardRow("Remembers", "41 of 48 questions it was never shown", "2"),
             CardRow("Still remembers", "203 of 214 from earlier chats", "205"),
             CardRow("Says no rightly", "45 of 48", "40"),
-            CardRow("Otherwise unchanged", "99% of general answers the same"),
+            CardRow("Otherwise unchanged", "99% of general answers still right"),
         ], None,
     )  # fmt: skip
     run = Run(adapter.id, time.time(), "done", "switch", adapter.model_sha256, "default", ("a",))
