@@ -106,12 +106,10 @@ class ChatService:
             if on_text:
                 on_text(said)
 
-        with (
-            self._reply() as cancellation,
-            self._serving.borrow(memory, None, cancellation) as engine,
-        ):
-            result = engine.chat(
+        with self._reply() as cancellation:
+            result = self._serving.chat(
                 messages,
+                memory,
                 max_tokens=max_tokens,
                 temperature=temperature,
                 on_text=grow,
@@ -150,14 +148,16 @@ class ChatService:
             writing = _Writing(self._store, reply.id, on_text)
             messages = history(self._store.chats.branch(chat.id)[:-1], chat, settings.persona)
             try:
-                with self._serving.borrow(memory, chat.model, cancellation) as engine:
-                    result = engine.chat(
-                        messages,
-                        max_tokens=settings.max_tokens,
-                        temperature=settings.temperature,
-                        on_text=writing.grow,
-                        cancellation=cancellation,
-                    )
+                result = self._serving.chat(
+                    messages,
+                    memory,
+                    chat.model,
+                    chat_id=chat.id,
+                    max_tokens=settings.max_tokens,
+                    temperature=settings.temperature,
+                    on_text=writing.grow,
+                    cancellation=cancellation,
+                )
                 writing.finish(result.text, result.finish_reason, result.completion_tokens)
             except Cancelled:
                 writing.finish(writing.text, "cancelled")

@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from plum_desktop.app.lookup import Lookup
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.base.paths import DataFolder
-from plum_desktop.engine.client import Cancellation, EngineClient
+from plum_desktop.base.types import WireMessage
+from plum_desktop.engine.client import Cancellation, ChatResult, EngineClient
 from plum_desktop.store import Store
 
-MemoryMode = Literal["merged", "adapter", "off"]
-MEMORY_MODES: tuple[MemoryMode, ...] = ("merged", "adapter", "off")
+# merged, adapter: what was learned, from the weights alone; off: the base; retrieval: the base
+# with excerpts of stored chats; hybrid: what was learned, with excerpts.
+MemoryMode = Literal["merged", "adapter", "off", "retrieval", "hybrid"]
+MEMORY_MODES: tuple[MemoryMode, ...] = ("merged", "adapter", "off", "retrieval", "hybrid")
 MERGED_FILE, ADAPTER_FILE = "merged.gguf", "adapter.gguf"  # in an adapter's folder
 
 log = logging.getLogger(__name__)
@@ -26,13 +30,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What answers: a GGUF file, a hot adapter on it or none, and what that amounts to."""
+    """What answers: a GGUF file, a hot adapter on it or none, and what that amounts to.
+
+    `lookup`: questions about the past get excerpts of stored chats.
+    """
 
     memory: MemoryMode
     model: Path
     adapter: Path | None
     n_ctx: int
     threads: int
+    lookup: bool
 
 
 class Serving:
@@ -50,6 +58,7 @@ class Serving:
         self._store = store
         self._models = models
         self._preferences = preferences
+        self._lookup = Lookup(store)
         self._lock = threading.RLock()
         self._client: EngineClient | None = None
         self._holds: Served | None = None  # None: unknown, or nothing yet
@@ -77,6 +86,25 @@ class Serving:
         with self._lock:
             yield self._load(self.served(memory, model), cancellation)
 
+    def chat(
+        self,
+        messages: Sequence[WireMessage],
+        memory: MemoryMode | None = None,
+        model: str | None = None,
+        *,
+        chat_id: str | None = None,
+        cancellation: Cancellation | None = None,
+        **options: Any,
+    ) -> ChatResult:
+        """Answer `messages`, with what `memory` adds to them.  `chat_id` is the chat they are of.
+
+        `options` are those of `EngineClient.chat`.  Raises PlumError, or Cancelled.
+        """
+        with self.borrow(memory, model, cancellation) as engine:
+            if self.served(memory, model).lookup:
+                messages = self._lookup.into(messages, engine.count, chat_id)
+            return engine.chat(messages, cancellation=cancellation, **options)
+
     def served(self, memory: MemoryMode | None = None, model: str | None = None) -> Served:
         """What would answer.  `memory` None is what the window would use.
 
@@ -85,27 +113,28 @@ class Serving:
         """
         file = self._models.file(model)
         settings = self._preferences.current
-        rest = (settings.context, settings.threads)
-        adapter = None if memory == "off" else self._store.adapters.active(file.sha256)
+        lookup = memory in ("retrieval", "hybrid") or (memory is None and settings.lookup == "on")
+        rest = (settings.context, settings.threads, lookup)
+        weights = memory not in ("off", "retrieval")
+        adapter = self._store.adapters.active(file.sha256) if weights else None
         if adapter is None:
-            if memory in ("merged", "adapter"):
+            if memory in ("merged", "adapter", "hybrid"):
                 raise PlumError(
                     f"Nothing has been learned on {file.name} yet; learn first, or turn memory off."
                 )
-            return Served("off", file.path, None, *rest)
+            return Served("retrieval" if lookup else "off", file.path, None, *rest)
         folder = self._folder.adapter(adapter.id)
         merged, hot = folder / MERGED_FILE, folder / ADAPTER_FILE
-        if memory is None:
-            memory = "merged" if self._merged_fits(merged) else "adapter"
-        wanted = merged if memory == "merged" else hot
+        as_merged = memory == "merged" or (memory != "adapter" and self._merged_fits(merged))
+        wanted = merged if as_merged else hot
         if not wanted.is_file():
             raise PlumError(
                 f"{wanted} is missing, so what was learned cannot be served; undo it with "
                 "`plum-desktop adapters rollback`, or turn memory off."
             )
-        if memory == "merged":
-            return Served("merged", merged, None, *rest)
-        return Served("adapter", file.path, hot, *rest)
+        if as_merged:
+            return Served("hybrid" if lookup else "merged", merged, None, *rest)
+        return Served("hybrid" if lookup else "adapter", file.path, hot, *rest)
 
     def invalidate(self) -> None:
         """Files changed under their names: load anew at the next request."""

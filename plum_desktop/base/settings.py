@@ -27,6 +27,10 @@ class Settings:
     max_tokens: int = _setting(512, "Longest reply", "Most tokens that a reply may have.")
     context: int = _setting(8192, "Context", "Tokens the model sees; at most what it was made for.")
     threads: int = _setting(0, "Threads", "CPU threads for chat; 0: one for each physical core.")
+    lookup: str = _setting(
+        "off", "Look things up too", "Puts the best excerpts of your chats before a question "
+        "about the past.", ("off", "on"),
+    )  # fmt: skip
     backend: str = _setting(
         "auto", "Trainer", "What learns: torch, mlx, or whichever fits.", ("auto", "torch", "mlx")
     )

@@ -67,6 +67,14 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRef:
+    """Where a message is."""
+
+    chat_id: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """One thing that was, or will be, taught.
 

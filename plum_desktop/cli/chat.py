@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from plum_desktop.app.serving import MemoryMode
 
 memory_option = click.option(
-    "--memory", type=click.Choice(["merged", "adapter", "off"]),
-    help="The merged model, the adapter on the base, or the base; default: as the window would.",
+    "--memory", type=click.Choice(["merged", "adapter", "off", "retrieval", "hybrid"]),
+    help="The merged model, the adapter on the base, or the base; retrieval and hybrid put "
+    "excerpts of stored chats before a question, for the base and for what was learned; default: "
+    "as the window would.",
 )  # fmt: skip
 
 

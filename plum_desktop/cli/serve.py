@@ -40,8 +40,7 @@ def serve(
     name = plum.models.file().name
 
     def chat(messages: Any, *, cancellation: Cancellation, **options: Any) -> ChatResult:
-        with plum.serving.borrow(memory, None, cancellation) as engine:
-            return engine.chat(messages, cancellation=cancellation, **options)
+        return plum.serving.chat(messages, memory, cancellation=cancellation, **options)
 
     app = make_app(
         chat,

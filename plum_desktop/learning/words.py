@@ -18,18 +18,19 @@ _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 
 # Words that say nothing about what a conversation is about.
 _STOP_TEXT = """
-    a about above after again all also always am an and any are as ask asked at be because been
-    before being below best better between both but by came can cannot come could did do does
-    doing don't down during each either else etc even ever every few find first for from further
-    get give given go going good got had has have having he help her here hers him his how i i'd
-    i'll i'm i've if in include including into is isn't it it's its itself just keep kind know let
-    like likely made make makes many may maybe me might mine more most much must my myself need
-    needs new no nor not now of off often on once one only or other our ours out over own part
-    please possible put rather really right said same say see she should since so some something
-    such sure take tell than that that's the their theirs them then there these they thing things
-    this those through to too try under until up upon us use used useful using very want was way
-    ways we well were what when where whether which while who whom whose why will with within
-    without would write yes you you'd you'll you're you've your yours yourself
+    a about above across after again against all also always am among an and any around are as
+    ask asked at be because been before being below best better between both but by came can
+    cannot come could did do does doing don't down during each either else etc even ever every
+    few find first for from further get give given go going good got had has have having he help
+    her here hers him his how i i'd i'll i'm i've if in include including into is isn't it it's
+    its itself just keep kind know let like likely made make makes many may maybe me might mine
+    more most much must my myself need needs new no nor not now of off often on once one only or
+    other our ours out over own part please possible put rather really right said same say see
+    she should since so some something such sure take tell than that that's the their theirs
+    them then there these they thing things this those through to too try under until up upon us
+    use used useful using very want was way ways we well were what when where whether which
+    while who whom whose why will with within without would write yes you you'd you'll you're
+    you've your yours yourself
 """
 STOP_WORDS = frozenset(_STOP_TEXT.split())
 

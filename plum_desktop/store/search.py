@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from plum_desktop.base.types import SearchHit
+from plum_desktop.base.types import MessageRef, SearchHit
 from plum_desktop.store.connection import Connection
 
 MATCH_START, MATCH_END = "\ue000", "\ue001"  # private use: no keyboard types them
 
 _SNIPPET_WORDS = 16
 _SNIPPET_CHARACTERS = 40  # on either side of a match, where words cannot be told apart
+_COMMON = 5_000  # messages; a word that more of them have is left out of what is looked up
 _MOST_WORDS = 32  # FTS5 limits the depth of an expression
 # Thai, Lao, Burmese, Khmer, Japanese and Chinese put no space between words: to the index a
 # whole clause is one word.
@@ -44,6 +46,39 @@ def messages(connection: Connection, text: str, limit: int) -> list[SearchHit]:
         },
     )
     return [SearchHit(**row) for row in rows]
+
+
+def related(connection: Connection, beginnings: Sequence[str], limit: int) -> list[MessageRef]:
+    """Messages that have a word with any of `beginnings`, best match first."""
+    counts = {one: count(connection, one) for one in beginnings if any(map(str.isalnum, one))}
+    rare = sorted((word for word, held in counts.items() if held), key=lambda word: counts[word])
+    if not rare:
+        return []
+    # A word that half of all messages have finds nothing, and ranking them all takes long.
+    few = [word for word in rare if counts[word] <= _COMMON]
+    chosen = (few or rare[:1])[:_MOST_WORDS]
+    rows = connection.query(
+        """
+        SELECT messages.chat_id, messages.id AS message_id
+        FROM messages_fts JOIN messages ON messages.number = messages_fts.rowid
+        WHERE messages_fts MATCH ? ORDER BY messages_fts.rank, messages.number DESC LIMIT ?
+        """,
+        [" OR ".join(_beginning(word) for word in chosen), limit],
+    )
+    return [MessageRef(**row) for row in rows]
+
+
+def count(connection: Connection, beginning: str) -> int:
+    """How many messages have a word that begins so."""
+    rows = connection.query(
+        "SELECT count(*) AS held FROM messages_fts WHERE messages_fts MATCH ?",
+        [_beginning(beginning)],
+    )
+    return int(rows[0]["held"])
+
+
+def _beginning(word: str) -> str:
+    return '"' + word.replace('"', "") + '"*'
 
 
 def optimize(connection: Connection) -> None:

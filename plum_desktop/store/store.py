@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from plum_desktop.base.errors import Busy
-from plum_desktop.base.types import SearchHit
+from plum_desktop.base.types import MessageRef, SearchHit
 from plum_desktop.store import search
 from plum_desktop.store.adapters import Adapters
 from plum_desktop.store.chats import Chats
@@ -45,6 +46,17 @@ class Store:
     def search(self, text: str, limit: int = 50) -> list[SearchHit]:
         """Messages that have every word of `text`, the last one perhaps begun; best first."""
         return search.messages(self._connection, text, limit)
+
+    def related(self, beginnings: Sequence[str], limit: int) -> list[MessageRef]:
+        """Messages that have a word with any of `beginnings`, best match first."""
+        return search.related(self._connection, beginnings, limit)
+
+    def count_words(self, beginning: str) -> int:
+        """How many messages have a word that begins so."""
+        return search.count(self._connection, beginning)
+
+    def count_messages(self) -> int:
+        return int(self._connection.query("SELECT count(*) AS n FROM messages")[0]["n"])
 
     def learned_state(self, model_sha256: str) -> dict[str, str]:
         """What the base model's active adapter has seen: the leaf it learned, by chat id."""

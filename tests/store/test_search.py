@@ -138,3 +138,18 @@ def test_any_query_over_any_text_answers(store: Store, query: str, text: str, wo
     store.search(query)
     assert found(store, word) == [message]
     store.chats.delete(store.chats.message(message).chat_id)
+
+
+def related(store: Store, *beginnings: str) -> list[str]:
+    return [ref.message_id for ref in store.related(beginnings, 10)]
+
+
+def test_any_of_the_words_is_enough_to_be_related_and_rare_ones_count_most(store: Store) -> None:
+    tea, both, other = add(store, "tea and milk", "tea with walnuts", "coffee")
+    assert related(store, "walnut", "tea") == [both, tea]
+    assert related(store, "coff") == [other]
+    assert related(store, "submarin") == []
+    assert related(store, '"', "", "- OR *") == []
+    assert store.count_words("tea") == 2
+    assert store.count_words("wal") == 1
+    assert store.count_messages() == 3

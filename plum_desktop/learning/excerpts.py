@@ -1,0 +1,176 @@
+"""Excerpts of earlier chats in the prompt: how a question is looked up, and how it then reads.
+
+The product serves with this and the recipe teaches with it, so that both see the same prompts.
+A chat is looked up by exchange: what the user wrote, and a passage of the reply.  How well an
+exchange matches is the share of the question's meaningful words that stand in it, rare words
+counting most, and it is said in words, since a small model cannot judge it from the excerpt.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from plum_desktop.learning.conversation import Turn
+from plum_desktop.learning.words import content_stems, sentences, stem, words
+
+_PASSAGE = 5  # sentences of a reply that are read together
+# Words that the best excerpt and each of the others bring of the user's message and of the
+# reply: 400 tokens in all.
+_LENGTHS = ((40, 110), (20, 24), (20, 24))
+
+_BANDS = ((0.6, "strong match"), (0.42, "good match"), (0.27, "fair match"), (0.12, "weak match"))
+_UNASKED = 0.6  # match from which an excerpt helps though the past was not asked about
+
+_HEADING = "Notes from our earlier chats:"
+_NOTHING = "Notes from our earlier chats: nothing matches."
+
+# What every question about the past says, so it says nothing about what was discussed.
+_FRAME = frozenset(
+    stem(word)
+    for word in words(
+        "advice advise bring brought chat come confirm conversation describe discuss discussed "
+        "ever explain hear inform mention mentioned recall recommend recommended remember remind "
+        "said speak spoke subject suggest suggested talk talked tell told topic"
+    )
+)
+# Says by itself that it is about the past.
+_PAST_ALONE = re.compile(
+    r"\b((come|came) up|between us|(was|were) there (a|any) (chat|talk|conversation)|"
+    r"still (know|remember)|confirm that (i|we|you)\b|"
+    r"our (last|earlier|previous|talks?|exchanges?|chats?|conversations?|discussions?))\b",
+    re.I,
+)
+# Else such a question has a word of each of these in it, in any order.
+_PAST = (
+    re.compile(r"\b(did|have|has|had|were|was|remember|recall|remind|is it (true|right))\b", re.I),
+    re.compile(r"\b(i|i've|we|we've|us|you|you've|me|my|mine|our|ours)\b", re.I),
+    re.compile(
+        r"\b(discuss|talk|t[eo]ld|tell|sa(id|y)|sp[eo]ak|spoke|ask|mention|suggest|recommend|"
+        r"advi[sc]e|explain|warn|descri|remember|recall|remind|br(ing|ought)|chat|conversation|"
+        r"earlier|before|last time|previous|c[oa]me|go(ne)? over|went|cover|know|wonder|hear|"
+        r"inform|wr[io]te|touch|between us|give|gave|propos|answer|want|learn)",
+        re.I,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What the user wrote, and the reply to it ("" where there is none)."""
+
+    chat_id: str
+    written: str
+    reply: str
+
+
+def exchanges(chat_id: str, turns: Iterable[Turn]) -> list[Exchange]:
+    """The exchanges of a conversation, in order."""
+    found: list[Exchange] = []
+    for turn in turns:
+        if turn.role == "user":
+            found.append(Exchange(chat_id, turn.text, ""))
+        elif turn.role == "assistant" and found:
+            found[-1] = replace(found[-1], reply=f"{found[-1].reply}\n{turn.text}".strip())
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A part of an earlier chat; `match`, 0 to 1, is how much of the question it holds."""
+
+    chat_id: str
+    match: float
+    text: str
+
+
+class Rarity:
+    """How much a word says: its weight by the number of documents that hold it."""
+
+    def __init__(self, counts: Callable[[str], int], documents: int) -> None:
+        """`counts` gives the number of documents, of `documents`, that hold a stem."""
+        self._counts = counts
+        self._documents = documents
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Rarity:
+        """Weights from documents in memory."""
+        held = [frozenset(content_stems(text)) for text in texts]
+        counts = Counter(word for stems in held for word in stems)
+        return cls(lambda word: counts[word], len(held))
+
+    def weight(self, word: str) -> float:
+        count = min(self._counts(word), self._documents)
+        return math.log(1 + (self._documents - count + 0.5) / (count + 0.5))
+
+
+def asked_stems(question: str) -> list[str]:
+    """Stems of what a question is about, each once, in order."""
+    return [word for word in dict.fromkeys(content_stems(question)) if word not in _FRAME]
+
+
+def best(question: str, exchanges: Sequence[Exchange], rarity: Rarity) -> list[Excerpt]:
+    """The exchanges that match best, at most one of a chat, best first."""
+    weights = {word: rarity.weight(word) for word in asked_stems(question)}
+    whole = sum(weights.values())
+    if not whole:
+        return []
+
+    def match(text: str) -> float:
+        held = set(content_stems(text))
+        return sum(weight for word, weight in weights.items() if word in held) / whole
+
+    found: dict[str, tuple[float, Exchange, int]] = {}
+    for exchange in exchanges:
+        told = sentences(exchange.reply)
+        for start in range(max(1, len(told) - _PASSAGE + 1)):
+            passage = " ".join(told[start : start + _PASSAGE])
+            share = match(f"{_cut(exchange.written, _LENGTHS[0][0])} {passage}")
+            if share > found.get(exchange.chat_id, (0.0,))[0]:
+                found[exchange.chat_id] = (share, exchange, start)
+    ranked = sorted(found.values(), key=lambda one: -one[0])[: len(_LENGTHS)]
+    return [
+        Excerpt(exchange.chat_id, share, _text(exchange, start, *lengths))
+        for lengths, (share, exchange, start) in zip(_LENGTHS, ranked, strict=False)
+        if share >= _BANDS[-1][0]
+    ]
+
+
+def wanted(question: str, excerpts: Sequence[Excerpt]) -> bool:
+    """Whether `question` may concern the past, or matches it so well that it should be said."""
+    asked = [one for one in sentences(question) if one.rstrip("\"')").endswith("?")]
+    if any(all(part.search(one) for part in _PAST) for one in asked):
+        return True
+    if _PAST_ALONE.search(question):
+        return True
+    return bool(excerpts) and excerpts[0].match >= _UNASKED
+
+
+def with_excerpts(question: str, excerpts: Sequence[Excerpt]) -> str:
+    """The user's message as the model reads it: notes of earlier chats, then the question."""
+    notes = [f"- ({_band(one.match)}) {one.text}" for one in excerpts]
+    return "\n".join([_HEADING, *notes] if notes else [_NOTHING]) + f"\n\n{question}"
+
+
+def _band(match: float) -> str:
+    return next((name for least, name in _BANDS if match >= least), _BANDS[-1][1])
+
+
+def _text(exchange: Exchange, start: int, written: int, told: int) -> str:
+    text = f'You wrote: "{_cut(exchange.written, written)}"'
+    reply = sentences(exchange.reply)
+    if not reply:
+        return text
+    # What stands before the passage as well, as far as there is room for the passage behind it.
+    room = told - sum(len(one.split()) for one in reply[start : start + _PASSAGE])
+    while start and (room := room - len(reply[start - 1].split())) >= 0:
+        start -= 1
+    return f"{text} I answered: {_cut(' '.join(reply[start:]), told)}"
+
+
+def _cut(text: str, most: int) -> str:
+    parts = text.split()
+    return " ".join(parts[:most]) + ("…" if len(parts) > most else "")

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from plum_desktop.app.lookup import Lookup
+from plum_desktop.app.product import Plum
+from plum_desktop.base.errors import PlumError
+from plum_desktop.base.types import Adapter
+
+GOPHERS = (
+    "What can I pour into gopher holes to stop them from coming back?",
+    "Pour castor oil into each burrow; gophers hate the smell. Repeat it after rain.",
+)
+BREAD = (
+    "How long should my rye sourdough rise?",
+    "Let it rise for twelve hours in a cool kitchen, then bake it at 220 degrees.",
+)
+
+
+def chat(plum: Plum, asked: str, told: str, **fields: bool) -> str:
+    made = plum.store.chats.create()
+    plum.store.chats.add_message(made.id, "user", asked)
+    reply = plum.store.chats.add_message(made.id, "assistant", "")
+    plum.store.chats.finish_message(reply.id, told, "stop")
+    if fields:
+        plum.store.chats.update(made.id, **fields)  # type: ignore[arg-type]
+    return made.id
+
+
+def test_the_chat_that_was_meant_comes_first_with_what_was_said(plum: Plum) -> None:
+    gophers, bread = chat(plum, *GOPHERS), chat(plum, *BREAD)
+    lookup = Lookup(plum.store)
+    first, *_ = lookup.excerpts("Did you tell me about castor oil against gophers?")
+    assert first.chat_id == gophers
+    assert "Pour castor oil into each burrow" in first.text
+    assert "What can I pour" in first.text
+    assert first.match == pytest.approx(1.0)
+    (only,) = lookup.excerpts("Did we talk about the sourdough?")
+    assert only.chat_id == bread
+    assert lookup.excerpts("Did we talk about submarines?") == []
+    assert lookup.excerpts("Did we talk?") == []
+
+
+def test_what_must_not_be_remembered_is_not_looked_up(plum: Plum) -> None:
+    chat(plum, *GOPHERS, memory=False)
+    chat(plum, *GOPHERS, learn=False)
+    own = chat(plum, *GOPHERS)
+    lookup = Lookup(plum.store)
+    assert [one.chat_id for one in lookup.excerpts("gophers and castor oil?")] == [own]
+    assert lookup.excerpts("gophers and castor oil?", beside=own) == []
+
+
+def test_a_stopped_reply_and_a_hidden_branch_are_not_looked_up(plum: Plum) -> None:
+    made = plum.store.chats.create()
+    asked = plum.store.chats.add_message(made.id, "user", GOPHERS[0])
+    reply = plum.store.chats.add_message(made.id, "assistant", "")
+    plum.store.chats.finish_message(reply.id, "Pour marmalade, as a rule", "cancelled")
+    lookup = Lookup(plum.store)
+    assert lookup.excerpts("Did you say marmalade?") == []
+    (found,) = lookup.excerpts("Did I ask about gopher holes?")
+    assert "marmalade" not in found.text
+    plum.store.chats.add_message(made.id, "user", "Something about kites.", parent_id=None)
+    assert plum.store.chats.branch(made.id)[0].id != asked.id
+    assert lookup.excerpts("Did I ask about gopher holes?") == []
+
+
+def test_only_a_question_about_the_past_is_changed(plum: Plum) -> None:
+    chat(plum, *GOPHERS)
+
+    def asked(text: str) -> str:
+        turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+        *before, last = Lookup(plum.store).into(turns, lambda _: 1)  # type: ignore[arg-type]
+        assert before == turns[:1]
+        return last["content"]
+
+    assert asked("What is the capital of Peru?") == "What is the capital of Peru?"
+    assert asked("Write a poem about rain.") == "Write a poem about rain."
+    about = asked("Have we ever discussed gopher holes?")
+    assert about.endswith("\n\nHave we ever discussed gopher holes?")
+    assert "castor oil" in about
+    assert "(strong match)" in about
+    # Not asked about the past, but so alike that it should be said.
+    assert "castor oil" in asked("Pour what into gopher holes?")
+    assert "nothing matches" in asked("Did we discuss submarines?")
+
+
+def test_excerpts_stay_within_their_tokens(plum: Plum) -> None:
+    long = " ".join(f"Number {n} of the gopher rules is quite long indeed." for n in range(60))
+    for _ in range(4):
+        chat(plum, GOPHERS[0] * 20, long)
+    question = "Did we discuss gopher rules?"
+    with plum.serving.borrow("off") as engine:
+        turns = [{"role": "user", "content": question}]
+        (last,) = Lookup(plum.store).into(turns, engine.count)  # type: ignore[arg-type]
+        assert 100 < engine.count(last["content"]) - engine.count(question) <= 400
+
+
+def test_the_modes_that_look_things_up(plum: Plum, learn: Callable[..., Adapter]) -> None:
+    gophers = chat(plum, *GOPHERS)
+    assert plum.serving.served("retrieval").memory == "retrieval"
+    with pytest.raises(PlumError, match="Nothing has been learned"):
+        plum.serving.served("hybrid")
+    plum.set_setting("lookup", "on")
+    assert plum.serving.served().memory == "retrieval"
+    assert not plum.serving.served("off").lookup
+    adapter = learn()
+    assert plum.serving.served().memory == "hybrid"
+    hybrid = plum.serving.served("hybrid")
+    assert hybrid.model == plum.folder.adapter(adapter.id) / "merged.gguf"
+    assert hybrid.lookup
+    # In the chat itself the model sees what was said; elsewhere the prompt grows by the notes.
+    plain = [{"role": "user", "content": "Did we discuss gopher holes?"}]
+    options = {"max_tokens": 2, "temperature": 0.0}
+    here = plum.serving.chat(plain, "retrieval", chat_id=gophers, **options)  # type: ignore[arg-type]
+    elsewhere = plum.serving.chat(plain, "retrieval", **options)  # type: ignore[arg-type]
+    assert elsewhere.prompt_tokens > here.prompt_tokens + 20
