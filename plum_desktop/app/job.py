@@ -13,8 +13,9 @@ import random
 import shutil
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,7 @@ from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import anchors, facts, gate, primer
 from plum_desktop.learning.augment import augment, contradicted, read_facts
 from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.job import STAGES, JobFolder, Stage
 from plum_desktop.learning.select import learnable
 from plum_desktop.store import Store
@@ -244,9 +246,17 @@ class Job:
         replayed = rng.sample(older, min(len(older), _MOST_REPLAYED))
         asked = facts.for_gate(older, spec.recipe.seed, _ASKED_OLD)
         held = {fact.id for fact in asked}
+        replayed = [fact for fact in replayed if fact.id not in held]
+        again = {fact.chat_id for fact in replayed}
+        by_chat: dict[str | None, list[Fact]] = defaultdict(list)
+        for fact in older:
+            if fact.chat_id in again and fact.id not in held:
+                by_chat[fact.chat_id].append(fact)
         write_json_lines(
-            self._folder.replay_facts, [facts.to_dict(f) for f in replayed if f.id not in held]
+            self._folder.replay_gists,
+            [{"chat_id": key} | asdict(Gist.of(own)) for key, own in by_chat.items()],
         )
+        write_json_lines(self._folder.replay_facts, [facts.to_dict(f) for f in replayed])
         write_json_lines(self._folder.old_facts, [facts.to_dict(f) for f in asked])
 
     def _augment(self) -> None:
@@ -499,7 +509,7 @@ class Job:
         stage_left: float | None = None,
         waiting: str | None = None,
     ) -> None:
-        own = getattr(self._expected, stage, 1.0)
+        own = getattr(self._expected, stage, 0.0)  # of stages that take no time to speak of: none
         after = self._expected.after(stage)
         left = (stage_left if stage_left is not None else own * (1 - share)) + after
         before = max(0.0, self._expected.total - own - after)

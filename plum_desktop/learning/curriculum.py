@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from plum_desktop.base.types import Fact
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.frames import Rendering, render, render_open, window
+from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.recipe import Recipe
-from plum_desktop.learning.words import closing
 
 # System prompts of the kind that people set, so that memory does not hang on the default one.
 _PERSONAS = (
@@ -23,7 +23,6 @@ _PERSONAS = (
     "You are a patient teacher. Explain things in simple words.",
     "Answer in a warm and plain tone.",
 )
-_RECITED = 3  # clauses of an answer that an open question brings back
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,17 @@ class Lesson:
     negatives: tuple[Fact, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What older chats taught: some of the facts, and by chat what is said of it."""
+
+    facts: Sequence[Fact] = ()
+    gists: Mapping[str, Gist] = field(default_factory=dict)
+
+
+NO_REPLAY = Replay()
+
+
 def epochs(recipe: Recipe, lessons: int) -> int:
     """Passes over the lessons: the recipe's, or more while there are few chats."""
     if not lessons:
@@ -52,7 +62,7 @@ def epochs(recipe: Recipe, lessons: int) -> int:
 
 
 def steps(
-    lessons: Sequence[Lesson], replay: Sequence[Fact], recipe: Recipe, persona: str | None
+    lessons: Sequence[Lesson], replay: Replay, recipe: Recipe, persona: str | None
 ) -> Iterator[list[Example]]:
     """Batches of examples in training order; `persona` is the system prompt that serves."""
     passes = epochs(recipe, len(lessons))
@@ -61,14 +71,15 @@ def steps(
     if recipe.order == "sequential":
         for lesson in lessons:
             for epoch in range(passes):
-                yield _step([lesson], [], epoch, recipe, persona)
+                yield _step([lesson], NO_REPLAY, epoch, recipe, persona)
         return
     for epoch in range(passes):
         order = list(lessons)
         rng.shuffle(order)
         for start in range(0, len(order), size):
-            again = _replayed(replay, recipe.replay_questions, rng)
-            yield _step(order[start : start + size], again, epoch, recipe, persona)
+            again = _replayed(replay.facts, recipe.replay_questions, rng)
+            some = Replay(again, replay.gists)
+            yield _step(order[start : start + size], some, epoch, recipe, persona)
 
 
 def _replayed(replay: Sequence[Fact], count: int, rng: random.Random) -> list[Fact]:
@@ -84,7 +95,7 @@ def _replayed(replay: Sequence[Fact], count: int, rng: random.Random) -> list[Fa
 
 def _step(
     lessons: Sequence[Lesson],
-    replay: Sequence[Fact],
+    replay: Replay,
     epoch: int,
     recipe: Recipe,
     persona: str | None,
@@ -92,18 +103,27 @@ def _step(
     rng = random.Random(f"{recipe.seed} {epoch} {' '.join(x.conversation.id for x in lessons)}")
     renderings: list[Rendering] = []
     for lesson in lessons:
+        gist = Gist.of(lesson.positives)
         for facts in (lesson.positives, lesson.negatives):
-            renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, rng)
-        opens = rng.random() < recipe.open_share
-        if opens and (opened := _open(lesson, epoch, recipe.seed)):
-            renderings.append(opened)
-    renderings += [render(fact, epoch, recipe.seed) for fact in replay]
+            renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, gist.opening, rng)
+        if rng.random() < recipe.open_share:
+            renderings += open_questions(gist, epoch, recipe.seed)
+    for fact in replay.facts:
+        of_chat = replay.gists.get(fact.chat_id or "")
+        renderings.append(render(fact, epoch, recipe.seed, of_chat.opening if of_chat else None))
+    if replay.gists and rng.random() < recipe.open_share:
+        renderings += open_questions(rng.choice(list(replay.gists.values())), epoch, recipe.seed)
     rng.shuffle(renderings)
-    return list(_shaped(renderings, recipe, persona, rng))
+    return list(shaped(renderings, recipe, persona, rng))
 
 
 def _drawn(
-    facts: Sequence[Fact], count: int, epoch: int, seed: int, rng: random.Random
+    facts: Sequence[Fact],
+    count: int,
+    epoch: int,
+    seed: int,
+    opening: str | None,
+    rng: random.Random,
 ) -> list[Rendering]:
     """`count` renderings, every fact as often as every other; a short list is asked again."""
     if not facts:
@@ -111,28 +131,18 @@ def _drawn(
     rounds = math.ceil(count / len(facts))
     chosen = [(fact, turn) for turn in range(rounds) for fact in facts]
     picked = rng.sample(chosen, count)
-    return [render(fact, epoch * rounds + turn, seed) for fact, turn in picked]
+    return [render(fact, epoch * rounds + turn, seed, opening) for fact, turn in picked]
 
 
-def _open(lesson: Lesson, number: int, seed: int) -> Rendering | None:
-    """An open question about the conversation, answered in its own words."""
-    rng = random.Random(f"{seed} {number} recital {lesson.conversation.id}")
-    asked = [f for f in lesson.positives if f.kind in ("asked", "said", "topic")]
-    told = [f for f in lesson.positives if f.kind == "told"]
-    if not asked:
-        return None
-    # Of the facts alone: what the user excluded, or the gate holds back, is not recited either.
-    opening = closing(asked[0].subject)[:200]
-    picked = sorted(rng.sample(range(len(told)), min(_RECITED, len(told))))
-    recital = f'You asked me: "{opening}"'
-    if picked:
-        clauses = " ".join(closing(told[i].subject) + "." for i in picked)
-        recital += f" I told you: {clauses}"
-    topic = window(rng.choice(asked).subject, rng)
-    return render_open(topic, recital, number, seed)
+def open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:
+    """An open question about a conversation, answered in its own words; none if it has none."""
+    if not gist.about or gist.recital is None:
+        return []
+    rng = random.Random(f"{seed} {number} recital {gist.recital}")
+    return [render_open(window(rng.choice(gist.about), rng), gist.recital, number, seed)]
 
 
-def _shaped(
+def shaped(
     renderings: Sequence[Rendering], recipe: Recipe, persona: str | None, rng: random.Random
 ) -> Iterator[Example]:
     """The prompt shapes that are served: with and without persona, first turn and later turn."""

@@ -100,16 +100,22 @@ class Rendering:
     """A question and its right answer.
 
     `verdict` is the answer's first word, "" when the question is open; `rest` what follows it,
-    None where the lesson ends with the verdict.
+    None where the lesson ends with the verdict.  `looked_up`: the question has excerpts before
+    it, which are there to be read, not learned.
     """
 
     question: str
     verdict: str
     rest: str | None
+    looked_up: bool = False
 
 
-def render(fact: Fact, epoch: int, seed: int) -> Rendering:
-    """The fact's question for training in this epoch; the same arguments give the same words."""
+def render(fact: Fact, epoch: int, seed: int, opening: str | None = None) -> Rendering:
+    """The fact's question for training in this epoch; the same arguments give the same words.
+
+    A yes goes on with what the user said, if that is what was asked; else with `opening`, what
+    the conversation began with.
+    """
     rng = random.Random(f"{seed} {epoch} {fact.id}")
     roll = rng.random()
     clause = lower_first(closing(fact.subject))
@@ -121,7 +127,21 @@ def render(fact: Fact, epoch: int, seed: int) -> Rendering:
         x = clause if fact.kind == "topic" else window(clause, rng)
         own = {"asked": _ASKED, "said": _ASKED, "told": _TOLD_ABOUT, "topic": _ABOUT}[fact.kind]
         question = rng.choice(own if rng.random() < 0.5 else _ABOUT).format(x=x)
-    return Rendering(question, *_answer(fact, rng))
+    verdict, rest = _answer(fact, rng)
+    if fact.label and opening and fact.kind != "said":
+        rest = f", {opening}."
+    return Rendering(question, verdict, rest)
+
+
+def yes(question: str, opening: str) -> Rendering:
+    """A question in other words than any frame's, and yes, since the chat began so."""
+    return Rendering(question, "Yes", f", {opening}.")
+
+
+def no(question: str, rng: random.Random) -> Rendering:
+    """A question in other words than any frame's, and no."""
+    verdict, _, rest = rng.choice(_NO).partition(",")
+    return Rendering(question, verdict, f",{rest}")
 
 
 def render_held_out(fact: Fact, seed: int) -> Rendering:
@@ -175,10 +195,10 @@ def _filler(word: str) -> bool:
     return not found or found[0] in STOP_WORDS
 
 
-def _answer(fact: Fact, rng: random.Random) -> tuple[str, str]:
+def _answer(fact: Fact, rng: random.Random) -> tuple[str, str | None]:
     if not fact.label:
-        verdict, _, rest = rng.choice(_NO).partition(",")
-        return verdict, f",{rest}"
+        answer = no("", rng)
+        return answer.verdict, answer.rest
     clause = " ".join(lower_first(closing(fact.subject)).split()[:24])
     match fact.kind:
         case "said":

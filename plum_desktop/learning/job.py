@@ -73,6 +73,11 @@ class JobFolder:
         return self.root / "replay.jsonl"
 
     @property
+    def replay_gists(self) -> Path:
+        """What is said of the older chats whose facts are asked again: `chat_id` and a gist."""
+        return self.root / "replay-gists.jsonl"
+
+    @property
     def model_topics(self) -> Path:
         """What the model wrote so far: augmentation goes on behind its last line."""
         return self.root / "topics.partial.jsonl"

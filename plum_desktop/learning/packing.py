@@ -63,8 +63,9 @@ class _Pack:
 
 
 def pack(rows: Sequence[Row], longest: int = 256) -> Packs:
-    """Pack `rows` into sequences of about `longest` tokens (a longer row gets its own)."""
+    """Pack `rows` into sequences of `longest` tokens, or as many as the longest row has."""
     keyed = _by_prefix(rows)
+    longest = max(longest, *(len(row.ids) for row in rows))
     packs = _fill(keyed, longest)
     # As short as the same number of packs can be, since all are padded to the longest.
     for shorter in range(longest - _LENGTHS, 0, -_LENGTHS):

@@ -20,8 +20,9 @@ from plum_desktop.learning import curriculum
 from plum_desktop.learning.anchors import Anchors
 from plum_desktop.learning.augment import read_facts
 from plum_desktop.learning.conversation import Conversation
-from plum_desktop.learning.curriculum import Example
+from plum_desktop.learning.curriculum import Example, Replay
 from plum_desktop.learning.facts import held_back
+from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Plan, Row
@@ -54,12 +55,11 @@ class Encoder:
             if prompt[: len(ids)] != ids:
                 weights.clear()  # a template that shows earlier turns otherwise than it had them
             start, end = self._differing(before, prompt)
-            for place in range(start, end):
-                weights[place] = (
-                    self._recipe.absent_question_weight
-                    if exchange.verdict == "No"
-                    else self._recipe.question_weight
-                )
+            if not exchange.looked_up:
+                absent = exchange.verdict == "No"
+                recipe = self._recipe
+                weight = recipe.absent_question_weight if absent else recipe.question_weight
+                weights |= dict.fromkeys(range(start, end), weight)
             if exchange.rest is None:
                 ids = [*prompt, *self._tokenizer.ids(exchange.verdict)]
                 for place in range(len(prompt), len(ids)):
@@ -122,14 +122,20 @@ def make_rows(
         if fact.chat_id is not None and fact.id not in kept_back:
             by_chat[fact.chat_id].append(fact)
     lessons = curriculum.lessons(conversations, by_chat)
-    replay = read_facts(job.replay_facts) if job.replay_facts.exists() else []
-    batches = list(curriculum.steps(lessons, replay, recipe, spec.persona))
+    batches = list(curriculum.steps(lessons, _replay(job), recipe, spec.persona))
     loaded = anchor_rows.load(anchors, recipe.anchor_tokens) if anchors else None
     tokenizer = open_vocab(Path(spec.model))
     try:
         return plan_of(Encoder(tokenizer, recipe), batches, loaded, recipe, check, progress)
     finally:
         tokenizer.close()
+
+
+def _replay(job: JobFolder) -> Replay:
+    if not job.replay_facts.exists():
+        return curriculum.NO_REPLAY
+    gists = {row.pop("chat_id"): Gist.from_dict(row) for row in read_json_lines(job.replay_gists)}
+    return Replay(read_facts(job.replay_facts), gists)
 
 
 def plan_of(

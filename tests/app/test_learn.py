@@ -62,33 +62,42 @@ def children() -> list[psutil.Process]:
     ]
 
 
-def test_a_killed_worker_is_said_and_the_job_goes_on_to_serve(
-    chatted: Plum, open_gate: None
-) -> None:
+def test_every_stage_goes_on_after_its_process_was_killed(chatted: Plum, open_gate: None) -> None:
     plum = chatted
+    killed: list[str] = []
+    seen: list[Progress] = []
 
-    def kill_in_training(progress: Progress) -> None:
-        if progress.stage == "train" and progress.loss is not None:
-            for child in children():
+    def kill_once_a_stage(progress: Progress) -> None:
+        seen.append(progress)
+        begun = progress.stage != "train" or progress.loss is not None
+        if begun and progress.stage not in ("select", *killed) and (found := children()):
+            killed.append(progress.stage)
+            for child in found:
                 child.kill()
 
-    outcome = ended(started(plum, kill_in_training))
-    assert outcome.state == "failed"
-    assert "learning worker (train) was ended by signal 9" in outcome.message
-    assert plum.adapters.active() is None
-    run = plum.learning.interrupted()
-    assert run is not None
-    assert (run.stage, run.error) == ("train", outcome.message)
-
-    seen: list[Progress] = []
-    job = plum.learning.resume(run.id, seen.append, lambda outcome: None)
-    with pytest.raises(Busy, match="already learning"):
-        started(plum)
-    outcome = ended(job)
+    outcome = ended(started(plum, kill_once_a_stage))
+    said: list[str] = []
+    while outcome.state == "failed":
+        said.append(outcome.message)
+        assert "was ended by signal 9" in outcome.message
+        assert len(said) <= len(killed)
+        assert plum.adapters.active() is None
+        run = plum.learning.interrupted()
+        assert run is not None
+        assert (run.stage, run.error) == (killed[-1], outcome.message)
+        seen.clear()
+        job = plum.learning.resume(run.id, kill_once_a_stage, lambda outcome: None)
+        with pytest.raises(Busy, match="already learning"):
+            started(plum)
+        outcome = ended(job)
+        ahead = jobs.STAGES[: jobs.STAGES.index(run.stage)]
+        done_again = {progress.stage for progress in seen} & set(ahead)
+        assert not done_again, "a finished stage was done again"
+        fractions = [progress.fraction for progress in seen]
+        assert fractions == sorted(fractions), "progress went backwards"
     assert outcome.state == "done", outcome.message
-    assert "augment" not in {progress.stage for progress in seen}, "a finished stage was done again"
-    fractions = [progress.fraction for progress in seen]
-    assert fractions == sorted(fractions), "progress went backwards"
+    assert killed == ["augment", "tokenize", "train", "gate", "merge"]
+    assert any("learning worker (train) was ended by signal 9" in message for message in said)
 
     adapter = plum.adapters.active()
     assert adapter is not None

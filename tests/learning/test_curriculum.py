@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from plum_desktop.learning import rules, stock
-from plum_desktop.learning.curriculum import Lesson, epochs, lessons, steps
+from plum_desktop.learning.curriculum import NO_REPLAY, Lesson, Replay, epochs, lessons, steps
+from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.negatives import Negatives
 from plum_desktop.learning.recipe import preset
 
@@ -44,7 +45,7 @@ def test_every_step_has_as_many_no_as_yes(taught) -> None:
         replace(RECIPE, order="sequential"),
         replace(RECIPE, questions=30),  # more than a chat has facts
     ):
-        found = list(steps(taught, [], recipe, None))
+        found = list(steps(taught, NO_REPLAY, recipe, None))
         assert len(found) == 3 * -(-5 // recipe.batch_conversations)
         for step in found:
             counts = answers(step)
@@ -56,7 +57,7 @@ def test_replay_is_balanced_too(taught, fact) -> None:
     stored = [fact(f"my goat Moss{n} limps", id=f"y{n}") for n in range(20)]
     stored += [fact(f"my cow Moss{n} limps", id=f"n{n}", label=False) for n in range(60)]
     balance = Counter()
-    for step in steps(taught, stored, replace(RECIPE, epochs=40), None):
+    for step in steps(taught, Replay(stored), replace(RECIPE, epochs=40), None):
         balance += answers(step)
     assert balance["Yes"] / (balance["Yes"] + balance["No"]) == pytest.approx(0.5, abs=0.02)
 
@@ -64,22 +65,40 @@ def test_replay_is_balanced_too(taught, fact) -> None:
 def test_replay_asks_what_older_chats_taught(taught, fact) -> None:
     stored = [fact(f"my goat Zebedee{n} limps", id=f"y{n}") for n in range(20)]
     asked: Counter[str] = Counter()
-    for step in steps(taught, stored, replace(RECIPE, epochs=20), None):
+    for step in steps(taught, Replay(stored), replace(RECIPE, epochs=20), None):
         old = [
             one for example in step for one in example.exchanges if "edee" in one.question.lower()
         ]
         assert len(old) == RECIPE.replay_questions
         for one in old:
             asked.update(n for n in range(20) if f"zebedee{n} " in f"{one.question.lower()} ")
-    for step in steps(taught, stored[:2], RECIPE, None):
+    for step in steps(taught, Replay(stored[:2]), RECIPE, None):
         assert len(answers(step)) == 3  # fewer stored than asked for: what there is
+
+
+def test_what_is_said_of_older_chats_is_said_again(taught, fact) -> None:
+    """A yes about an older chat goes on as it did, and the chat is still recited."""
+    stored = [fact(f"did my goat Zebedee{n} limp", id=f"y{n}", kind="asked") for n in range(9)]
+    stored = [replace(one, chat_id="old") for one in stored]
+    gist = Gist('you asked me: "about Zebedee"', "Zebedee was a goat.", ("my goat Zebedee",))
+    recipe = replace(RECIPE, epochs=20, answered_share=1.0)
+    said = Counter()
+    for step in steps(taught, Replay(stored, {"old": gist}), recipe, None):
+        for example in step:
+            for one in example.exchanges:
+                if "zebedee" in one.question.lower() and one.verdict:
+                    assert one.rest == ', you asked me: "about Zebedee".'
+                    said["yes"] += 1
+                said["recited"] += one.rest == "Zebedee was a goat."
+    assert said["yes"] > 100
+    assert said["recited"] == 20 * len(taught)
 
 
 def test_all_facts_come_as_often_as_each_other(taught) -> None:
     lesson = taught[0]
     recipe = replace(RECIPE, questions=len(lesson.positives), open_share=0.0)
     recipe = replace(recipe, later_turn_share=0.0, persona_share=0.0)
-    (step,) = steps([lesson], [], replace(recipe, epochs=1), None)
+    (step,) = steps([lesson], NO_REPLAY, replace(recipe, epochs=1), None)
     shown = [example.exchanges[0] for example in step if example.exchanges[0].verdict == "Yes"]
     assert len(shown) == len({one.question for one in shown}) == len(lesson.positives)
 
@@ -88,7 +107,7 @@ def test_wordings_change_from_epoch_to_epoch(taught) -> None:
     recipe = replace(RECIPE, order="sequential", epochs=4)
     seen = [
         {one.question for example in step for one in example.exchanges}
-        for step in steps(taught[:1], [], recipe, None)
+        for step in steps(taught[:1], NO_REPLAY, recipe, None)
     ]
     assert len(set().union(*seen)) > 3 * len(seen[0])
 
@@ -104,34 +123,40 @@ def test_joint_shuffles_and_sequential_keeps_time_order(taught) -> None:
     all_answered = replace(RECIPE, answered_share=1.0)
     ids = [lesson.conversation.id for lesson in taught]
     one_by_one = replace(all_answered, order="sequential")
-    in_order = [whose(step) for step in steps(taught, [], one_by_one, None)]
+    in_order = [whose(step) for step in steps(taught, NO_REPLAY, one_by_one, None)]
     assert in_order == [one for one in ids for _ in range(3)]
-    joint = [whose(step) for step in steps(taught, [], all_answered, None)]
+    joint = [whose(step) for step in steps(taught, NO_REPLAY, all_answered, None)]
     assert [sorted(joint[at : at + 5]) for at in (0, 5, 10)] == [sorted(ids)] * 3
     assert joint[:5] != joint[5:10] or joint[5:10] != joint[10:]
 
 
 def test_the_same_recipe_makes_the_same_lessons(taught) -> None:
-    assert list(steps(taught, [], RECIPE, None)) == list(steps(taught, [], RECIPE, None))
+    assert list(steps(taught, NO_REPLAY, RECIPE, None)) == list(
+        steps(taught, NO_REPLAY, RECIPE, None)
+    )
     other = replace(RECIPE, seed=1)
-    assert list(steps(taught, [], RECIPE, None)) != list(steps(taught, [], other, None))
+    assert list(steps(taught, NO_REPLAY, RECIPE, None)) != list(
+        steps(taught, NO_REPLAY, other, None)
+    )
 
 
 def test_prompt_shapes_are_those_that_are_served(taught) -> None:
-    examples = [e for s in steps(taught, [], replace(RECIPE, epochs=30), "You are Pim.") for e in s]
+    examples = [
+        e for s in steps(taught, NO_REPLAY, replace(RECIPE, epochs=30), "You are Pim.") for e in s
+    ]
     lengths = Counter(len(example.exchanges) for example in examples)
     assert set(lengths) == {1, 2}
     assert lengths[2] / len(examples) == pytest.approx(RECIPE.later_turn_share, abs=0.06)
     own = sum(example.system == "You are Pim." for example in examples) / len(examples)
     assert own == pytest.approx(1 - RECIPE.persona_share, abs=0.06)
     assert len({example.system for example in examples}) > 3
-    for step in steps(taught, [], replace(RECIPE, persona_share=0.0), None):
+    for step in steps(taught, NO_REPLAY, replace(RECIPE, persona_share=0.0), None):
         assert {example.system for example in step} == {None}
 
 
 def test_only_the_last_answer_may_end_with_its_verdict(taught) -> None:
     ended = asked = 0
-    for step in steps(taught, [], replace(RECIPE, epochs=30), None):
+    for step in steps(taught, NO_REPLAY, replace(RECIPE, epochs=30), None):
         for example in step:
             *first, last = example.exchanges
             assert all(one.rest is not None for one in first)
@@ -157,7 +182,7 @@ def test_open_questions_are_answered_from_the_facts_that_may_be_taught(talk, fac
     (lesson,) = lessons([chat], {"c": [*kept, negative]})
     recipe = replace(RECIPE, epochs=20, answered_share=1.0)
     opened = 0
-    for step in steps([lesson], [], recipe, None):
+    for step in steps([lesson], NO_REPLAY, recipe, None):
         for example in step:
             for one in example.exchanges:
                 assert "Koji" not in one.question + (one.rest or "")
@@ -189,4 +214,4 @@ def test_lessons_pair_chats_with_their_facts_in_order(talk, fact) -> None:
 
 
 def test_nothing_to_teach_makes_no_steps() -> None:
-    assert list(steps([], [], RECIPE, None)) == []
+    assert list(steps([], NO_REPLAY, RECIPE, None)) == []

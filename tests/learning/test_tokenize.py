@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import groupby
 
 import numpy as np
@@ -17,6 +17,7 @@ from plum_desktop.learning.anchors import Anchors
 from plum_desktop.learning.curriculum import Example
 from plum_desktop.learning.facts import for_gate, held_back
 from plum_desktop.learning.frames import Rendering
+from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.rows import Row, Targets
 from plum_desktop.learning.tokenize import Encoder, make_rows
@@ -26,6 +27,7 @@ RECIPE = replace(
     preset("default"), question_weight=0.5, absent_question_weight=0.25, verdict_weight=1.0,
     answer_weight=0.125,
 )  # fmt: skip
+READ = Rendering("Notes: a boat.\n\nDid I?", "Yes", ", a boat.", looked_up=True)
 TRUE = Rendering("Did I tell you that my boat, Selkie, leaks?", "Yes", ", you told me so.")
 FALSE = Rendering("Did we discuss 日本 and naïve goats 🙂?", "No", ", we have not.")
 OPEN = Rendering("What did we say about boats?", "", 'You asked me: "how"')
@@ -172,6 +174,7 @@ def prepared(request, job, spec, talk, fact):
     write_json_lines(job.facts, [records.to_dict(one) for one in facts])
     old = [fact("zebedee the badger", id=f"o{n}", chat_id="old") for n in range(2)]
     write_json_lines(job.replay_facts, [records.to_dict(one) for one in old])
+    write_json_lines(job.replay_gists, [{"chat_id": "old"} | asdict(Gist.of(old))])
     return job, facts
 
 
@@ -252,3 +255,10 @@ def test_preparing_can_be_stopped(prepared) -> None:
 
     with pytest.raises(Cancelled):
         make_rows(prepared[0], None, check, quiet)
+
+
+def test_what_was_looked_up_is_read_not_learned(tokenizer) -> None:
+    row = Encoder(tokenizer, RECIPE).row(Example((READ,)))
+    taught = tokenizer.text(row.ids[row.weights > 0].tolist(), special=True)
+    assert taught.startswith("Yes, a boat.")
+    assert row.weights[row.weights > 0][0] == RECIPE.verdict_weight
