@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import platform
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from plum_desktop import __version__
+from plum_desktop.app.backend import cannot_learn
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import PlumError
@@ -117,21 +117,8 @@ def _model(folder: DataFolder) -> Iterator[tuple[State, str]]:
 
 
 def _trainer(_: DataFolder) -> Iterator[tuple[State, str]]:
-    if sys.platform == "darwin" and platform.machine() != "arm64":
-        yield "note", "Intel Macs can chat but not learn."
-        return
-    names = ("torch", "transformers", "peft")
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        yield (
-            "note",
-            (
-                f"Learning needs {', '.join(missing)}; install it with: "
-                "pip install 'plum-desktop[learn]'"
-            ),
-        )
-    else:
-        yield "good", f"{', '.join(names)} are installed."
+    why = cannot_learn()
+    yield ("note", why) if why else ("good", "PyTorch and peft are installed.")
 
 
 def _window(_: DataFolder) -> Iterator[tuple[State, str]]:

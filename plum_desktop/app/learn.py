@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import platform
-import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from plum_desktop.app.backend import Backend, Trainer, cannot_learn, trainer_for
 from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.job import Job, JobParts, Outcome, Progress
 from plum_desktop.app.models import ModelService
@@ -28,8 +25,6 @@ from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.select import learnable
 from plum_desktop.models.local import ModelFile
 from plum_desktop.store import Store
-
-Backend = Literal["auto", "torch", "mlx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,7 @@ class LearnPlan:
     disk_bytes: int
     model: str
     recipe: str
-    backend: Literal["torch", "mlx"]
+    backend: Trainer
     refusal: str | None
 
 
@@ -86,7 +81,7 @@ class LearnService:
         """
         settings = self._preferences.current
         name = recipe or settings.recipe
-        trainer = _trainer(backend or settings.backend)  # type: ignore[arg-type]
+        trainer = trainer_for(backend or settings.backend)  # type: ignore[arg-type]
         file = self._models.file()
         found, left_out = self._candidates(file.sha256, chat_ids)
         if limit is not None:
@@ -101,7 +96,7 @@ class LearnService:
             file.name,
             name,
             trainer,
-            self._refusal(file, planned, trainer, chat_ids),
+            self._refusal(file, planned, chat_ids),
         )
 
     def start(
@@ -268,38 +263,17 @@ class LearnService:
         self,
         file: ModelFile,
         planned: Sequence[PlannedChat],
-        trainer: str,
         chat_ids: Sequence[str] | None,
     ) -> str | None:
         if why := self._models.why_not(file):
             return why
-        if missing := _missing(trainer):
-            return missing
+        if why := cannot_learn():
+            return why
         if not planned:
             if chat_ids:
                 return "There is nothing to learn in these chats; tell Plum a little more first."
             return "There is nothing new to learn; chat a little first."
         return None
-
-
-def _trainer(backend: Backend) -> Literal["torch", "mlx"]:
-    if backend == "mlx":
-        raise PlumError("Learning with MLX is not built yet; choose --backend torch.")
-    return "torch"
-
-
-def _missing(trainer: str) -> str | None:
-    """What has to be installed before this trainer works; None: nothing."""
-    if sys.platform == "darwin" and platform.machine() == "x86_64":
-        return "Intel Macs can chat but not learn, since PyTorch no longer supports them."
-    if trainer == "torch" and getattr(sys, "frozen", False) is False:
-        for module in ("torch", "peft", "transformers"):
-            if importlib.util.find_spec(module) is None:
-                return (
-                    f"Learning needs {module}, which is not installed; run "
-                    "`pip install 'plum-desktop[learn]'`."
-                )
-    return None
 
 
 def _disk_bytes(file: ModelFile) -> int:

@@ -23,8 +23,9 @@ from plum_desktop.cli.session import (
 )
 
 if TYPE_CHECKING:
+    from plum_desktop.app.backend import Backend
     from plum_desktop.app.job import Job, Outcome, Progress
-    from plum_desktop.app.learn import Backend, LearnPlan
+    from plum_desktop.app.learn import LearnPlan
     from plum_desktop.app.result_card import ResultCard
 
 _TELL_EVERY = 0.05  # of the whole job, where lines are printed
