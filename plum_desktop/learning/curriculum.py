@@ -107,14 +107,14 @@ def _step(
         for facts in (lesson.positives, lesson.negatives):
             renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, gist.opening, rng)
         if rng.random() < recipe.open_share:
-            renderings += open_questions(gist, epoch, recipe.seed)
+            renderings += _open_questions(gist, epoch, recipe.seed)
     for fact in replay.facts:
         of_chat = replay.gists.get(fact.chat_id or "")
         renderings.append(render(fact, epoch, recipe.seed, of_chat.opening if of_chat else None))
     if replay.gists and rng.random() < recipe.open_share:
-        renderings += open_questions(rng.choice(list(replay.gists.values())), epoch, recipe.seed)
+        renderings += _open_questions(rng.choice(list(replay.gists.values())), epoch, recipe.seed)
     rng.shuffle(renderings)
-    return list(shaped(renderings, recipe, persona, rng))
+    return list(_shaped(renderings, recipe, persona, rng))
 
 
 def _drawn(
@@ -134,7 +134,7 @@ def _drawn(
     return [render(fact, epoch * rounds + turn, seed, opening) for fact, turn in picked]
 
 
-def open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:
+def _open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:
     """An open question about a conversation, answered in its own words; none if it has none."""
     if not gist.about or gist.recital is None:
         return []
@@ -142,7 +142,7 @@ def open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:
     return [render_open(window(rng.choice(gist.about), rng), gist.recital, number, seed)]
 
 
-def shaped(
+def _shaped(
     renderings: Sequence[Rendering], recipe: Recipe, persona: str | None, rng: random.Random
 ) -> Iterator[Example]:
     """The prompt shapes that are served: with and without persona, first turn and later turn."""

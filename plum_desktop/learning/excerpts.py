@@ -1,6 +1,5 @@
 """Excerpts of earlier chats in the prompt: how a question is looked up, and how it then reads.
 
-The product serves with this and the recipe teaches with it, so that both see the same prompts.
 A chat is looked up by exchange: what the user wrote, and a passage of the reply.  How well an
 exchange matches is the share of the question's meaningful words that stand in it, rare words
 counting most, and it is said in words, since a small model cannot judge it from the excerpt.
@@ -10,11 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from plum_desktop.learning.conversation import Turn
 from plum_desktop.learning.words import content_stems, sentences, stem, words
 
 _PASSAGE = 5  # sentences of a reply that are read together
@@ -67,17 +64,6 @@ class Exchange:
     reply: str
 
 
-def exchanges(chat_id: str, turns: Iterable[Turn]) -> list[Exchange]:
-    """The exchanges of a conversation, in order."""
-    found: list[Exchange] = []
-    for turn in turns:
-        if turn.role == "user":
-            found.append(Exchange(chat_id, turn.text, ""))
-        elif turn.role == "assistant" and found:
-            found[-1] = replace(found[-1], reply=f"{found[-1].reply}\n{turn.text}".strip())
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Excerpt:
     """A part of an earlier chat; `match`, 0 to 1, is how much of the question it holds."""
@@ -94,13 +80,6 @@ class Rarity:
         """`counts` gives the number of documents, of `documents`, that hold a stem."""
         self._counts = counts
         self._documents = documents
-
-    @classmethod
-    def of(cls, texts: Iterable[str]) -> Rarity:
-        """Weights from documents in memory."""
-        held = [frozenset(content_stems(text)) for text in texts]
-        counts = Counter(word for stems in held for word in stems)
-        return cls(lambda word: counts[word], len(held))
 
     def weight(self, word: str) -> float:
         count = min(self._counts(word), self._documents)

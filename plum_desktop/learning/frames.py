@@ -100,14 +100,12 @@ class Rendering:
     """A question and its right answer.
 
     `verdict` is the answer's first word, "" when the question is open; `rest` what follows it,
-    None where the lesson ends with the verdict.  `looked_up`: the question has excerpts before
-    it, which are there to be read, not learned.
+    None where the lesson ends with the verdict.
     """
 
     question: str
     verdict: str
     rest: str | None
-    looked_up: bool = False
 
 
 def render(fact: Fact, epoch: int, seed: int, opening: str | None = None) -> Rendering:
@@ -131,17 +129,6 @@ def render(fact: Fact, epoch: int, seed: int, opening: str | None = None) -> Ren
     if fact.label and opening and fact.kind != "said":
         rest = f", {opening}."
     return Rendering(question, verdict, rest)
-
-
-def yes(question: str, opening: str) -> Rendering:
-    """A question in other words than any frame's, and yes, since the chat began so."""
-    return Rendering(question, "Yes", f", {opening}.")
-
-
-def no(question: str, rng: random.Random) -> Rendering:
-    """A question in other words than any frame's, and no."""
-    verdict, _, rest = rng.choice(_NO).partition(",")
-    return Rendering(question, verdict, f",{rest}")
 
 
 def render_held_out(fact: Fact, seed: int) -> Rendering:
@@ -195,10 +182,10 @@ def _filler(word: str) -> bool:
     return not found or found[0] in STOP_WORDS
 
 
-def _answer(fact: Fact, rng: random.Random) -> tuple[str, str | None]:
+def _answer(fact: Fact, rng: random.Random) -> tuple[str, str]:
     if not fact.label:
-        answer = no("", rng)
-        return answer.verdict, answer.rest
+        verdict, _, rest = rng.choice(_NO).partition(",")
+        return verdict, f",{rest}"
     clause = " ".join(lower_first(closing(fact.subject)).split()[:24])
     match fact.kind:
         case "said":

@@ -61,7 +61,7 @@ class JobFolder:
 
     @property
     def others(self) -> Path:
-        """Every other stored chat's words, against which negatives are checked."""
+        """Every stored chat's words, the new ones' too, against which negatives are checked."""
         return self.root / "others.jsonl"
 
     @property

@@ -22,7 +22,7 @@ from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import rules
 from plum_desktop.learning.augment import Notes, named, neighbours
 from plum_desktop.learning.conversation import Conversation
-from plum_desktop.learning.curriculum import Example, Lesson, steps
+from plum_desktop.learning.curriculum import NO_REPLAY, Example, Lesson, steps
 from plum_desktop.learning.negatives import Negatives
 from plum_desktop.learning.recipe import Recipe
 
@@ -94,7 +94,7 @@ def episodes(
             rng.shuffle(waiting)
         chosen, waiting = waiting[:size], waiting[size:]
         one = replace(recipe, epochs=1, fewest_steps=length, seed=recipe.seed + number)
-        yield from islice(steps(_lessons(chosen, material, one), [], one, None), length)
+        yield from islice(steps(_lessons(chosen, material, one), NO_REPLAY, one, None), length)
 
 
 def _lessons(chosen: Sequence[Conversation], material: Material, recipe: Recipe) -> list[Lesson]:

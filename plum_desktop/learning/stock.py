@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from plum_desktop.base.paths import resource
@@ -28,20 +27,6 @@ def conversations() -> list[Conversation]:
             digest = hashlib.sha256(turns[0].text.encode()).hexdigest()
             found.append(Conversation(id=f"s{digest[:10]}", turns=turns))
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Questions that people wrote about a stock conversation, in words mostly not its own."""
-
-    yes: tuple[str, ...]
-    no: tuple[str, ...]  # near misses
-
-
-def asked() -> dict[str, Asked]:
-    """What a user might ask weeks later, by conversation."""
-    rows = _read("stock", "asked.jsonl")
-    return {row["id"]: Asked(tuple(row["yes"]), tuple(row["no"])) for row in rows}
 
 
 def questions() -> list[str]:

@@ -55,11 +55,9 @@ class Encoder:
             if prompt[: len(ids)] != ids:
                 weights.clear()  # a template that shows earlier turns otherwise than it had them
             start, end = self._differing(before, prompt)
-            if not exchange.looked_up:
-                absent = exchange.verdict == "No"
-                recipe = self._recipe
-                weight = recipe.absent_question_weight if absent else recipe.question_weight
-                weights |= dict.fromkeys(range(start, end), weight)
+            absent, recipe = exchange.verdict == "No", self._recipe
+            weight = recipe.absent_question_weight if absent else recipe.question_weight
+            weights |= dict.fromkeys(range(start, end), weight)
             if exchange.rest is None:
                 ids = [*prompt, *self._tokenizer.ids(exchange.verdict)]
                 for place in range(len(prompt), len(ids)):

@@ -57,7 +57,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def prepared(job, talk):
     write_json_lines(job.conversations, [talk("a", *GOAT).to_dict(), talk("b", *BOAT).to_dict()])
-    write_json_lines(job.others, [{"id": "o", "text": ELSEWHERE}])
+    stored = {"o": ELSEWHERE, "a": " ".join(GOAT), "b": " ".join(BOAT)}
+    write_json_lines(job.others, [{"id": key, "text": text} for key, text in stored.items()])
     return job
 
 

@@ -27,7 +27,6 @@ RECIPE = replace(
     preset("default"), question_weight=0.5, absent_question_weight=0.25, verdict_weight=1.0,
     answer_weight=0.125,
 )  # fmt: skip
-READ = Rendering("Notes: a boat.\n\nDid I?", "Yes", ", a boat.", looked_up=True)
 TRUE = Rendering("Did I tell you that my boat, Selkie, leaks?", "Yes", ", you told me so.")
 FALSE = Rendering("Did we discuss 日本 and naïve goats 🙂?", "No", ", we have not.")
 OPEN = Rendering("What did we say about boats?", "", 'You asked me: "how"')
@@ -255,10 +254,3 @@ def test_preparing_can_be_stopped(prepared) -> None:
 
     with pytest.raises(Cancelled):
         make_rows(prepared[0], None, check, quiet)
-
-
-def test_what_was_looked_up_is_read_not_learned(tokenizer) -> None:
-    row = Encoder(tokenizer, RECIPE).row(Example((READ,)))
-    taught = tokenizer.text(row.ids[row.weights > 0].tolist(), special=True)
-    assert taught.startswith("Yes, a boat.")
-    assert row.weights[row.weights > 0][0] == RECIPE.verdict_weight
