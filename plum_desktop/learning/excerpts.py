@@ -36,7 +36,7 @@ _FRAME = frozenset(
 )
 # Says by itself that it is about the past.
 _PAST_ALONE = re.compile(
-    r"\b((come|came) up|between us|(was|were) there (a|any) (chat|talk|conversation)|"
+    r"\b((come|came) up(?! with)|between us|(was|were) there (a|any) (chat|talk|conversation)|"
     r"still (know|remember)|confirm that (i|we|you)\b|"
     r"our (last|earlier|previous|talks?|exchanges?|chats?|conversations?|discussions?))\b",
     re.I,

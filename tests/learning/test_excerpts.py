@@ -62,6 +62,7 @@ def test_questions_about_the_past_want_excerpts(question: str) -> None:
 
 
 def test_ordinary_questions_want_none() -> None:
+    assert not excerpts.wanted("Who came up with the theory of relativity?", [])
     every = [*stock.questions(), *(row["question"] for row in stock.canaries())]
     assert not [question for question in every if excerpts.wanted(question, [])]
     said = [turn.text for c in stock.conversations() for turn in c.turns if turn.role == "user"]
