@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +10,9 @@ from plum_desktop.app.lookup import Lookup
 from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Adapter
+from plum_desktop.learning import stock
 
+ASKED = Path(__file__).parents[1] / "data" / "asked" / "questions.jsonl"
 GOPHERS = (
     "What can I pour into gopher holes to stop them from coming back?",
     "Pour castor oil into each burrow; gophers hate the smell. Repeat it after rain.",
@@ -116,3 +120,27 @@ def test_the_modes_that_look_things_up(plum: Plum, learn: Callable[..., Adapter]
     here = plum.serving.chat(plain, "retrieval", chat_id=gophers, **options)  # type: ignore[arg-type]
     elsewhere = plum.serving.chat(plain, "retrieval", **options)  # type: ignore[arg-type]
     assert elsewhere.prompt_tokens > here.prompt_tokens + 20
+
+
+def test_what_was_asked_in_other_words_is_found_more_than_what_never_was(plum: Plum) -> None:
+    """On 300 chats, asked by hand.  Floors a little below what was measured: 0.69 and 0.58."""
+    for one in stock.conversations():
+        made = plum.store.chats.create(one.id)
+        for turn in one.turns:
+            message = plum.store.chats.add_message(made.id, turn.role, "")
+            plum.store.chats.finish_message(message.id, turn.text, "stop")
+    titles = {made.id: made.title for made in plum.store.chats.list()}
+    lookup = Lookup(plum.store)
+    matches: dict[str, list[float]] = {"yes": [], "no": []}
+    right = 0
+    for row in map(json.loads, ASKED.read_text(encoding="utf-8").splitlines()[::5]):
+        for label, found in matches.items():
+            for question in row[label]:
+                best = next(iter(lookup.excerpts(question)), None)
+                found.append(best.match if best else 0.0)
+                right += label == "yes" and best is not None and titles[best.chat_id] == row["id"]
+    yes, no = matches["yes"], matches["no"]
+    pairs = [(one > other) + 0.5 * (one == other) for one in yes for other in no]
+    assert len(yes) == len(no) == 200
+    assert sum(pairs) / len(pairs) >= 0.66  # AUC
+    assert right / len(yes) >= 0.54  # the right chat first
