@@ -15,10 +15,33 @@ _FEWEST_STEMS = 2  # words with a meaning of their own, below which a sentence t
 _FIRST_PERSON = re.compile(r"\b(i|i'm|i've|i'd|my|our|we|we're|we've)\b", re.I)
 _REQUEST = re.compile(
     r"^(what|how|why|when|where|who|which|can|could|would|will|is|are|do|does|did|should|please|"
-    r"tell|give|write|explain|help|remind|suggest|recommend|list|make|create|show|i need|i want|"
-    r"i would like|i'd like)\b",
+    r"tell|give|write|explain|help|remind|suggest|recommend|list|make|create|show|describe|"
+    r"translate|summari[sz]e|rewrite|correct|compare|find|fix|name|provide|generate|design|use|"
+    r"include|note|avoid|add|keep|be|do not|don't|for each|also mention|analy[sz]e|regale|using|"
+    r"assume|imagine|suppose|pretend|act as|let's|say|i need|i want|i would like|i'd like)\b",
     re.I,
 )
+# The user speaks to the assistant about it, quotes, or hands over a text that is not about them.
+_ADDRESSED = re.compile(
+    r"\b(you|your|you're|yours|(how|what|where|when|which) (do|can|should|could|would) (i|we))\b|"
+    r"[\"“”]|:$",
+    re.I,
+)
+_HANDED_OVER = re.compile(
+    r"\b(translate|proofread|correct|rewrite|rephrase|paraphrase|summari[sz]e|edit|grammar|"
+    r"act as|pretend|role.?play|i will (provide|give|type|write))\b",
+    re.I,
+)
+# Of a reply: what only introduces, ends it or asks back, and what is no sentence of words.
+_EMPTY = re.compile(
+    r":$|\?[\"')\]]*$|^[(\[].*[)\]]$|[\\{}]|^(i hope|hope (this|that|it)|let me know|feel free|"
+    r"have fun|enjoy|good luck|certainly|sure|of course|i'm an ai|as an ai|i'm sorry|"
+    r"(these|those|that) (is|are|were|was) (just )?(some|a few|a high-level|the (top|main)))\b",
+    re.I,
+)
+_LEANING = re.compile(r"^(this|these|those|it|its|they|their|he|his|she|her|such)\b", re.I)
+_GREETING = 4  # words, of which no greeting has so many
+_HEAD = 4  # words, up to which what stands alone before a sentence is its heading
 _DETAIL = re.compile(r"\b(?:[A-Z][a-z]{2,}|\d[\d.,:]*|[a-z]{5,})\b")
 
 
@@ -27,8 +50,11 @@ def facts_of(conversation: Conversation) -> list[Fact]:
     found: list[Fact] = []
     seen: set[str] = set()
     for number, turn in enumerate(conversation.turns):
-        for index, sentence in enumerate(sentences(turn.text)):
-            if len(set(content_stems(sentence))) < _FEWEST_STEMS or sentence in seen:
+        for index, sentence in enumerate(_teachable(turn)):
+            # What the user came with is a fact however little it says.
+            opening = number == index == 0 and len(sentence.split()) >= _GREETING
+            fewest = 1 if opening else _FEWEST_STEMS
+            if len(set(content_stems(sentence))) < fewest or sentence in seen:
                 continue
             seen.add(sentence)
             subject = " ".join(sentence.split()[:_LONGEST])
@@ -51,12 +77,36 @@ def facts_of(conversation: Conversation) -> list[Fact]:
     return found
 
 
+def _teachable(turn: Turn) -> list[str]:
+    """Sentences that say something by themselves, of a reply without its small talk."""
+    if turn.role == "user":
+        return sentences(turn.text)
+    found: list[str] = []
+    for line in turn.text.splitlines() if "```" not in turn.text else [turn.text]:
+        of_line: list[str] = []
+        for sentence in sentences(line):
+            before = of_line[-1] if of_line else ""
+            joined = f"{before} {sentence}"
+            head = bool(before) and len(before.split()) <= _HEAD
+            if head or (before and _LEANING.match(sentence)):
+                if len(joined.split()) <= _LONGEST:
+                    of_line[-1] = joined
+                elif head:
+                    of_line[-1] = sentence
+            elif not _LEANING.match(sentence):
+                of_line.append(sentence)
+        found += [sentence for sentence in of_line if not _EMPTY.search(sentence)]
+    return found
+
+
 def _kind(turn: Turn, sentence: str) -> FactKind:
     if turn.role == "assistant":
         return "told"
-    if sentence.endswith("?") or _REQUEST.match(sentence) or not _FIRST_PERSON.search(sentence):
+    whole = sentence.endswith((".", "!")) and len(sentence.split()) > _HEAD
+    told = (whole or _FIRST_PERSON.search(sentence)) and not _ADDRESSED.search(sentence)
+    if not told or sentence.endswith("?") or _REQUEST.match(sentence):
         return "asked"
-    return "said"
+    return "asked" if _HANDED_OVER.search(turn.text) else "said"
 
 
 def _statement(kind: FactKind, subject: str) -> str:
@@ -65,9 +115,9 @@ def _statement(kind: FactKind, subject: str) -> str:
             text = to_second_person(subject)
             return text[:1].upper() + text[1:]
         case "told":
-            return f"I told you: {subject}"
+            return f"I wrote: {subject}"
         case _:
-            return f"You asked: {subject}"
+            return f"You wrote: {subject}"
 
 
 def altered(fact: Fact, details: Sequence[str], rng: random.Random) -> tuple[str, str] | None:

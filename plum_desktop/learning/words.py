@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 
 _FENCE = re.compile(r"```.*?(```|\Z)", re.S)
 # Marks at a word's edge: within one, as in parcel_id, 2*3 and C#, they are the writer's own.
 _MARKUP = re.compile(
-    r"[`>|]+|(?<!\w)[*_#]+|[*_]+(?!\w)|\[(?P<text>[^\]]*)\]\([^)]*\)",
+    r"`+|^[ \t]*>+[ \t]?|(?:^|(?<=\s))\|(?=\s|$)|(?<!\w)[*_#]+|[*_]+(?!\w)|"
+    r"\[(?P<text>[^\]]*)\]\([^)]*\)",
+    re.M,
 )
 _BULLET = re.compile(r"^\s*(?:[-*•–+]|\(?\d{1,2}[.)])\s+")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')\]]))\s+(?=[\"'(\[]?[A-Z0-9])")
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 
 # Words that say nothing about what a conversation is about.
@@ -85,7 +87,7 @@ _SWAPS = {
     "our": "your", "ours": "yours", "ourselves": "yourselves", "we're": "you're", "was": "was",
     "we've": "you've", "we'll": "you'll", "we'd": "you'd",
 }  # fmt: skip
-_SWAP_WORD = re.compile(r"\b[A-Za-z]+(?:'[a-z]+)?\b")
+_SWAP_WORD = re.compile(r"\b[A-Za-z]+(?:'[a-z]+)?\b(?!\.\w)")  # not in "i.e."
 
 
 def to_second_person(text: str) -> str:
@@ -123,35 +125,41 @@ class Overlap:
     def __init__(self, documents: Mapping[str, str]) -> None:
         """`documents` maps an id to its text."""
         self._stems = {key: frozenset(content_stems(text)) for key, text in documents.items()}
-        counts: Counter[str] = Counter()
-        for stems in self._stems.values():
-            counts.update(stems)
-        self._weight = {
-            word: math.log(1 + (len(self._stems) + 1) / count) for word, count in counts.items()
-        }
-        self._unseen = math.log(2 + len(self._stems))
+        # By stem, so that a question costs by who holds its words, not by how many there are.
+        self._holders: dict[str, list[str]] = defaultdict(list)
+        for key, stems in self._stems.items():
+            for one in stems:
+                self._holders[one].append(key)
+
+    def _weight(self, one: str) -> float:
+        return math.log(1 + (len(self._stems) + 1) / max(1, len(self._holders.get(one, ()))))
+
+    def _held(self, stems: frozenset[str]) -> dict[str, float]:
+        """By document that holds any of `stems`: the weight of those it holds."""
+        held: dict[str, float] = defaultdict(float)
+        for one in sorted(stems):
+            weight = self._weight(one)
+            for key in self._holders.get(one, ()):
+                held[key] += weight
+        return held
 
     def share(self, text: str, key: str) -> float:
         """Weighted share, 0..1, of `text`'s content words that document `key` holds."""
-        return self._share(frozenset(content_stems(text)), self._stems[key])
+        stems = frozenset(content_stems(text))
+        total = sum(map(self._weight, stems))
+        return sum(map(self._weight, stems & self._stems[key])) / total if total else 0.0
 
     def highest(self, text: str) -> float:
         """The highest share over all documents; 0 when there are none."""
         stems = frozenset(content_stems(text))
-        return max((self._share(stems, known) for known in self._stems.values()), default=0.0)
+        total = sum(map(self._weight, stems))
+        return max(self._held(stems).values(), default=0.0) / total if total else 0.0
 
-    def nearest(self, text: str, keys: Iterable[str] | None = None) -> list[str]:
+    def nearest(self, text: str) -> list[str]:
         """Document ids, the most alike first, by weighted words in common."""
-        stems = frozenset(content_stems(text))
-        scored = []
-        for key in keys if keys is not None else self._stems:
-            known = self._stems[key]
-            common = sum(self._weight.get(word, self._unseen) for word in stems & known)
-            scored.append((common / math.sqrt(len(known) or 1), key))
+        held = self._held(frozenset(content_stems(text)))
+        scored = [
+            (held.get(key, 0.0) / math.sqrt(len(known) or 1), key)
+            for key, known in self._stems.items()
+        ]
         return [key for _, key in sorted(scored, reverse=True)]
-
-    def _share(self, stems: frozenset[str], known: frozenset[str]) -> float:
-        total = sum(self._weight.get(word, self._unseen) for word in stems)
-        if not total:
-            return 0.0
-        return sum(self._weight.get(word, self._unseen) for word in stems & known) / total

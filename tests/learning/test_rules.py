@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from plum_desktop.learning import rules, stock
 from plum_desktop.learning.words import words
 
@@ -18,8 +20,7 @@ def test_whose_words_a_fact_is(talk) -> None:
     assert [(fact.kind, fact.subject) for fact in found] == [
         ("said", "My sister Ines moved to Bergen."),
         ("asked", "What present could I bring her?"),
-        ("told", "Bring her a parrot atlas."),
-        ("told", "She may like old maps."),
+        ("told", "Bring her a parrot atlas. She may like old maps."),
         ("asked", "write a haiku about night trains"),
     ]
     assert all(fact.label and fact.chat_id == "c" and fact.source == "rule" for fact in found)
@@ -102,3 +103,35 @@ def test_details_come_from_the_middle_of_sentences_once_each() -> None:
 def test_the_stock_has_all_kinds() -> None:
     kinds = {f.kind for c in stock.conversations() for f in rules.facts_of(c)}
     assert kinds == {"asked", "said", "told"}
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("My goat Moss limps on her left leg.", "said"),
+        ("my dataclass complains about the default list, how do i fix it", "asked"),
+        ("I want you to act as a librarian in Bergen.", "asked"),
+        ("Describe me step by step how a goat climbs.", "asked"),
+        ('My first request is "I need a good book about goats"', "asked"),
+        ("Translate this: My goat Moss is paralyzed by fear.", "asked"),
+    ],
+)
+def test_what_the_user_says_of_themselves_is_told_from_the_rest(talk, said, kind) -> None:
+    assert [fact.kind for fact in rules.facts_of(talk("c", said))] == [kind]
+
+
+def test_a_reply_teaches_what_can_stand_alone(talk) -> None:
+    reply = (
+        "Certainly! Here are some ideas for your gophers:\n"
+        "- Castor oil. Gophers dislike the bitter smell. It lasts for weeks.\n"
+        "- They also hate ammonia fumes.\n"
+        "(A note about the smell)\n"
+        "Would you like some more gopher advice?\n"
+        "\\begin{align} gopher &= hole \\end{align}\n"
+        "I hope these gopher tips help!"
+    )
+    told = [f.subject for f in rules.facts_of(talk("c", "Gopher advice please now", reply))]
+    assert told[1:] == ["Castor oil. Gophers dislike the bitter smell. It lasts for weeks."]
+    assert rules.facts_of(talk("c", "Gopher advice please now", reply))[1].statement == (
+        "I wrote: Castor oil. Gophers dislike the bitter smell. It lasts for weeks."
+    )
