@@ -15,7 +15,7 @@ test: lint
 
 # Our own set of conversations, learned and asked about, held to floors: minutes more.
 test-bench: venv
-	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py
+	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py tests/e2e/test_life.py
 
 lint: venv
 	@$(BIN)/ruff check .

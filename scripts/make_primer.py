@@ -21,15 +21,18 @@ from plum_desktop.engine.client import EngineClient
 from plum_desktop.engine.template import open_vocab
 from plum_desktop.learning import anchors, primer, recipe, stock, tokenize
 from plum_desktop.learning.job import JobFolder
+from plum_desktop.learning.reading import Reading
 from plum_desktop.learning.rows import Plan
 from plum_desktop.learning.train import train
 from plum_desktop.models.local import find_starter
 
-EPISODES, STEPS = 16, 32
+EPISODES, STEPS = 14, 28
 TEXTS, QUESTIONS = 192, 999  # anchors
 RESOURCES = Path(__file__).parents[1] / "plum_desktop" / "resources" / "primers"
-# No answers behind the yes or no: a primer has nothing to tell.
-RECIPE = replace(recipe.preset("default"), open_share=0.0, answered_share=0.15, final_share=0.3)
+# Less of what a primer has to forget again, and the reading of excerpts from the ground up.
+RECIPE = replace(
+    recipe.preset("default"), readings=1.5, open_share=0.5, answered_share=0.3, final_share=0.3
+)
 
 
 class Watch:
@@ -57,13 +60,14 @@ def make_rows(model: Path, work: Path, rows: Path) -> None:
             engine, cached, lambda share, _: watch.progress(share, "anchors"),
             most_texts=TEXTS, most_questions=QUESTIONS,
         )  # fmt: skip
-        material = primer.prepare(
+        subjects = primer.subjects(
             stock.conversations(), engine, work / "notes.jsonl",
             lambda share: watch.progress(share, "subjects"),
         )  # fmt: skip
-    write_text(work / primer.SUBJECTS, primer.subjects_of_stock(material))
+    write_text(work / primer.SUBJECTS, subjects)
     vocab = open_vocab(model)
-    batches = list(primer.episodes(material, RECIPE, EPISODES, STEPS))
+    reading = Reading(stock.conversations(), stock.asked())
+    batches = list(primer.episodes(stock.practised(), reading, RECIPE, EPISODES, STEPS))
     loaded = anchors.load(cached, RECIPE.anchor_tokens)
     tokenize.plan_of(tokenize.Encoder(vocab, RECIPE), batches, loaded, RECIPE).save(rows)
     vocab.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.files import read_json, write_json
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.learning import curriculum
+from plum_desktop.learning.facts import PART
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.models.local import ModelFile
 
@@ -54,10 +55,11 @@ class Estimates:
             stored = read_json(self._path)
             self._speed |= {k: float(v) for k, v in stored.items() if k in _GUESS}
 
-    def job(self, recipe: Recipe, chats: int) -> StageSeconds:
-        """What learning `chats` conversations takes."""
-        passes = curriculum.epochs(recipe, chats)
-        steps = passes * -(-chats // recipe.batch_conversations)
+    def job(self, recipe: Recipe, messages: Sequence[int]) -> StageSeconds:
+        """What learning conversations of so many messages each takes."""
+        chats = len(messages)
+        lessons = sum(-(-count // PART) for count in messages)
+        steps = curriculum.epochs(recipe, lessons) * -(-lessons // recipe.batch_conversations)
         return StageSeconds(
             augment=self._speed["augment"] * chats,
             train=self._speed["train"] * steps,

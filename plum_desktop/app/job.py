@@ -40,6 +40,7 @@ from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import anchors, facts, gate, primer
 from plum_desktop.learning.augment import augment, contradicted, read_facts
 from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.corrections import taken_back
 from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.job import STAGES, JobFolder, Stage
 from plum_desktop.learning.select import learnable
@@ -124,7 +125,9 @@ class Job:
         self._engine: EngineClient | None = None
         self._outcome: Outcome | None = None
         self._last: Progress | None = None
-        self._expected = parts.estimates.job(self._spec.recipe, len(self._spec.chats))
+        self._expected = parts.estimates.job(
+            self._spec.recipe, [len(parts.store.chats.branch(chat)) for chat in self._spec.chats]
+        )
         self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
 
     @property
@@ -225,10 +228,23 @@ class Job:
         for fact in contradicted(known, fresh):
             if fact.state != "excluded":
                 store.facts.update(fact.id, state="contradicted")
+        chosen.sort(key=lambda pair: pair[0])
+        conversations = [conversation for _, conversation in chosen]
+        former = self._take_back(known, conversations)
+        write_json_lines(self._folder.former, [facts.to_dict(fact) for fact in former])
         self._write_older_facts()
         write_json_lines(self._folder.others, others)
-        chosen.sort(key=lambda pair: pair[0])
-        write_json_lines(self._folder.conversations, [c.to_dict() for _, c in chosen])
+        write_json_lines(self._folder.conversations, [c.to_dict() for c in conversations])
+
+    def _take_back(self, known: list[Fact], new: list[Conversation]) -> list[Fact]:
+        """Mark what the new chats correct; returns it as it is to be taught now."""
+        older = [f for f in known if f.chat_id not in self._spec.chats and f.state != "excluded"]
+        former = taken_back(older, new)
+        corrected = {one.subject for one in former}
+        for fact in older:
+            if fact.label and fact.kind == "said" and fact.subject in corrected:
+                self._parts.store.facts.update(fact.id, state="contradicted")
+        return former
 
     def _write_older_facts(self) -> None:
         """What older chats taught, to be asked again in training and by the gate."""
@@ -254,7 +270,11 @@ class Job:
                 by_chat[fact.chat_id].append(fact)
         write_json_lines(
             self._folder.replay_gists,
-            [{"chat_id": key} | asdict(Gist.of(own)) for key, own in by_chat.items()],
+            [
+                {"facts": [fact.id for fact in part]} | asdict(Gist.of(part))
+                for own in by_chat.values()
+                for part in facts.parts(own)
+            ],
         )
         write_json_lines(self._folder.replay_facts, [facts.to_dict(f) for f in replayed])
         write_json_lines(self._folder.old_facts, [facts.to_dict(f) for f in asked])

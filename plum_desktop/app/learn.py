@@ -91,7 +91,9 @@ class LearnService:
         return LearnPlan(
             planned,
             left_out,
-            estimates.job(self._start_from(name, file)[0], len(planned)).total if planned else 0.0,
+            estimates.job(self._start_from(name, file)[0], [len(c.turns) for c, _ in found]).total
+            if planned
+            else 0.0,
             _disk_bytes(file),
             file.name,
             name,

@@ -10,7 +10,8 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled", "failed"]
 FactState = Literal["waiting", "learned", "weak", "excluded", "contradicted"]
 FactSource = Literal["model", "rule", "user"]
-FactKind = Literal["asked", "said", "told", "topic"]
+# `former`: said once, and taken back since.
+FactKind = Literal["asked", "said", "told", "topic", "former"]
 RunState = Literal["running", "paused", "interrupted", "done", "refused", "failed", "stopped"]
 AdapterState = Literal["ready", "refused", "undone", "deleted"]
 

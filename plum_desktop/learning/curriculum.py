@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from plum_desktop.base.types import Fact
 from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.facts import parts
 from plum_desktop.learning.frames import Rendering, render, render_open, window
 from plum_desktop.learning.gist import Gist
+from plum_desktop.learning.reading import Reading
 from plum_desktop.learning.recipe import Recipe
 
 # System prompts of the kind that people set, so that memory does not hang on the default one.
@@ -35,16 +37,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A conversation with what is true of it and what was never discussed."""
+    """A conversation, or a part of a long one, with what is true of it and what never was."""
 
     conversation: Conversation
     positives: tuple[Fact, ...]
     negatives: tuple[Fact, ...]
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What older chats taught: some of the facts, and by chat what is said of it."""
+    """What older chats taught: some of the facts, and by a fact's id what is said beside it."""
 
     facts: Sequence[Fact] = ()
     gists: Mapping[str, Gist] = field(default_factory=dict)
@@ -62,9 +65,23 @@ def epochs(recipe: Recipe, lessons: int) -> int:
 
 
 def steps(
+    lessons: Sequence[Lesson],
+    replay: Replay,
+    recipe: Recipe,
+    persona: str | None,
+    reading: Reading | None = None,
+) -> Iterator[list[Example]]:
+    """Batches of examples in training order; `persona` is the system prompt that serves.
+
+    `reading` gives the questions with excerpts that are among them; None: there are none.
+    """
+    for number, batch in enumerate(_taught(lessons, replay, recipe, persona)):
+        yield [*batch, *_read(reading, recipe, persona, number)]
+
+
+def _taught(
     lessons: Sequence[Lesson], replay: Replay, recipe: Recipe, persona: str | None
 ) -> Iterator[list[Example]]:
-    """Batches of examples in training order; `persona` is the system prompt that serves."""
     passes = epochs(recipe, len(lessons))
     rng = random.Random(f"{recipe.seed} order")
     size = recipe.batch_conversations
@@ -80,6 +97,24 @@ def steps(
             again = _replayed(replay.facts, recipe.replay_questions, rng)
             some = Replay(again, replay.gists)
             yield _step(order[start : start + size], some, epoch, recipe, persona)
+
+
+def _read(
+    reading: Reading | None, recipe: Recipe, persona: str | None, number: int
+) -> list[Example]:
+    """`recipe.readings` questions with excerpts, on average."""
+    if reading is None:
+        return []
+    rng = random.Random(f"{recipe.seed} {number} reading")
+    count = int(recipe.readings + rng.random())
+    return [Example((_cut(reading.question(rng), recipe, rng),), persona) for _ in range(count)]
+
+
+def _cut(last: Rendering, recipe: Recipe, rng: random.Random) -> Rendering:
+    """A row that ends with its verdict costs half, and the verdict is what is hard to learn."""
+    if last.verdict and rng.random() >= recipe.answered_share:
+        return replace(last, rest=None)
+    return last
 
 
 def _replayed(replay: Sequence[Fact], count: int, rng: random.Random) -> list[Fact]:
@@ -100,17 +135,18 @@ def _step(
     recipe: Recipe,
     persona: str | None,
 ) -> list[Example]:
-    rng = random.Random(f"{recipe.seed} {epoch} {' '.join(x.conversation.id for x in lessons)}")
+    taught = " ".join(f"{lesson.conversation.id} {lesson.part}" for lesson in lessons)
+    rng = random.Random(f"{recipe.seed} {epoch} {taught}")
     renderings: list[Rendering] = []
     for lesson in lessons:
         gist = Gist.of(lesson.positives)
         for facts in (lesson.positives, lesson.negatives):
-            renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, gist.opening, rng)
+            renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, gist.recital, rng)
         if rng.random() < recipe.open_share:
             renderings += _open_questions(gist, epoch, recipe.seed)
     for fact in replay.facts:
-        of_chat = replay.gists.get(fact.chat_id or "")
-        renderings.append(render(fact, epoch, recipe.seed, of_chat.opening if of_chat else None))
+        beside = replay.gists.get(fact.id)
+        renderings.append(render(fact, epoch, recipe.seed, beside.recital if beside else None))
     if replay.gists and rng.random() < recipe.open_share:
         renderings += _open_questions(rng.choice(list(replay.gists.values())), epoch, recipe.seed)
     rng.shuffle(renderings)
@@ -122,7 +158,7 @@ def _drawn(
     count: int,
     epoch: int,
     seed: int,
-    opening: str | None,
+    recital: str | None,
     rng: random.Random,
 ) -> list[Rendering]:
     """`count` renderings, every fact as often as every other; a short list is asked again."""
@@ -131,12 +167,12 @@ def _drawn(
     rounds = math.ceil(count / len(facts))
     chosen = [(fact, turn) for turn in range(rounds) for fact in facts]
     picked = rng.sample(chosen, count)
-    return [render(fact, epoch * rounds + turn, seed, opening) for fact, turn in picked]
+    return [render(fact, epoch * rounds + turn, seed, recital) for fact, turn in picked]
 
 
 def _open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:
     """An open question about a conversation, answered in its own words; none if it has none."""
-    if not gist.about or gist.recital is None:
+    if gist.recital is None:
         return []
     rng = random.Random(f"{seed} {number} recital {gist.recital}")
     return [render_open(window(rng.choice(gist.about), rng), gist.recital, number, seed)]
@@ -151,9 +187,7 @@ def _shaped(
         exchanges = [waiting.pop()]
         if waiting and rng.random() < recipe.later_turn_share:
             exchanges.append(waiting.pop())
-        # A row that ends with its verdict costs half, and the verdict is what is hard to learn.
-        if exchanges[-1].verdict and rng.random() >= recipe.answered_share:
-            exchanges[-1] = replace(exchanges[-1], rest=None)
+        exchanges[-1] = _cut(exchanges[-1], recipe, rng)
         system = persona
         if rng.random() < recipe.persona_share:
             system = rng.choice(_PERSONAS)
@@ -167,11 +201,10 @@ def lessons(
     found = []
     for conversation in conversations:
         own = facts.get(conversation.chat_id or "", ())
-        found.append(
-            Lesson(
-                conversation,
-                tuple(f for f in own if f.label),
-                tuple(f for f in own if not f.label),
-            )
-        )
-    return [lesson for lesson in found if lesson.positives]
+        true = parts([fact for fact in own if fact.label])
+        never = [fact for fact in own if not fact.label]
+        found += [
+            Lesson(conversation, tuple(some), tuple(never[number :: len(true)]), number)
+            for number, some in enumerate(true)
+        ]
+    return found

@@ -70,7 +70,13 @@ class Excerpt:
 
     chat_id: str
     match: float
-    text: str
+    written: str
+    told: str  # "" where there was no reply
+
+    @property
+    def text(self) -> str:
+        said = f'You wrote: "{self.written}"'
+        return f"{said} I answered: {self.told}" if self.told else said
 
 
 class Rarity:
@@ -112,7 +118,7 @@ def best(question: str, exchanges: Sequence[Exchange], rarity: Rarity) -> list[E
                 found[exchange.chat_id] = (share, exchange, start)
     ranked = sorted(found.values(), key=lambda one: -one[0])[: len(_LENGTHS)]
     return [
-        Excerpt(exchange.chat_id, share, _text(exchange, start, *lengths))
+        Excerpt(exchange.chat_id, share, *_parts(exchange, start, *lengths))
         for lengths, (share, exchange, start) in zip(_LENGTHS, ranked, strict=False)
         if share >= _BANDS[-1][0]
     ]
@@ -138,16 +144,14 @@ def _band(match: float) -> str:
     return next((name for least, name in _BANDS if match >= least), _BANDS[-1][1])
 
 
-def _text(exchange: Exchange, start: int, written: int, told: int) -> str:
-    text = f'You wrote: "{_cut(exchange.written, written)}"'
+def _parts(exchange: Exchange, start: int, written: int, told: int) -> tuple[str, str]:
+    """The words of each side that are shown, the reply's from about sentence `start` on."""
     reply = sentences(exchange.reply)
-    if not reply:
-        return text
     # What stands before the passage as well, as far as there is room for the passage behind it.
     room = told - sum(len(one.split()) for one in reply[start : start + _PASSAGE])
     while start and (room := room - len(reply[start - 1].split())) >= 0:
         start -= 1
-    return f"{text} I answered: {_cut(' '.join(reply[start:]), told)}"
+    return _cut(exchange.written, written), _cut(" ".join(reply[start:]), told)
 
 
 def _cut(text: str, most: int) -> str:

@@ -15,6 +15,8 @@ from plum_desktop.base.types import Fact, FactState
 _SPARES_ONE_OF = 6
 # Where fewer than so many of a label were spared, the gate asks what was taught as well.
 _FEWEST_ASKED = 12
+# Messages of a chat that are learned together.
+PART = 4
 
 
 def to_dict(fact: Fact) -> dict[str, Any]:
@@ -28,6 +30,19 @@ def from_dict(values: Mapping[str, Any]) -> Fact:
 def changed(fact: Fact, state: FactState, recall: float | None) -> Fact:
     """The fact after a run; `recall` None: it was not asked."""
     return dataclasses.replace(fact, state=state, last_recall=recall)
+
+
+def parts(facts: Sequence[Fact]) -> list[list[Fact]]:
+    """The facts of a long chat in pieces that are learned one by one, in order.
+
+    By message, so that a piece is the same when some of its facts are left out later.
+    """
+    places: dict[str | None, int] = {}
+    found: dict[int, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        place = places.setdefault(fact.message_id, len(places))
+        found[place // PART].append(fact)
+    return [found[number] for number in sorted(found)]
 
 
 def held_back(facts: Iterable[Fact], seed: int) -> set[str]:

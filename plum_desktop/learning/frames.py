@@ -106,18 +106,19 @@ class Rendering:
     question: str
     verdict: str
     rest: str | None
+    looked_up: bool = False  # the question has excerpts before it, which are nothing to learn
 
 
-def render(fact: Fact, epoch: int, seed: int, opening: str | None = None) -> Rendering:
+def render(fact: Fact, epoch: int, seed: int, recital: str | None = None) -> Rendering:
     """The fact's question for training in this epoch; the same arguments give the same words.
 
-    A yes goes on with what the user said, if that is what was asked; else with `opening`, what
-    the conversation began with.
+    A yes goes on with what the user said, if that is what was asked; else with `recital`, what
+    is always said of the conversation.
     """
     rng = random.Random(f"{seed} {epoch} {fact.id}")
     roll = rng.random()
     clause = lower_first(closing(fact.subject))
-    if fact.kind == "said" and roll < 0.5:
+    if fact.kind == "former" or (fact.kind == "said" and roll < 0.5):
         question = rng.choice(_SAID).format(x=clause)
     elif fact.kind == "told" and roll < 0.3:
         question = rng.choice(_TOLD).format(x=clause)
@@ -126,8 +127,8 @@ def render(fact: Fact, epoch: int, seed: int, opening: str | None = None) -> Ren
         own = {"asked": _ASKED, "said": _ASKED, "told": _TOLD_ABOUT, "topic": _ABOUT}[fact.kind]
         question = rng.choice(own if rng.random() < 0.5 else _ABOUT).format(x=x)
     verdict, rest = _answer(fact, rng)
-    if fact.label and opening and fact.kind != "said":
-        rest = f", {opening}."
+    if fact.label and recital and fact.kind != "said":
+        rest = f", {recital}."
     return Rendering(question, verdict, rest)
 
 
@@ -136,7 +137,7 @@ def render_held_out(fact: Fact, seed: int) -> Rendering:
     rng = random.Random(f"{seed} held out {fact.id}")
     clause = lower_first(closing(fact.subject))
     short = len(clause.split()) <= 24
-    if fact.kind == "said" and short:
+    if fact.kind in ("said", "former") and short:
         question = rng.choice(_HELD_OUT_SAID).format(x=clause)
     elif fact.kind == "told" and short and rng.random() < 0.5:
         question = rng.choice(_HELD_OUT_TOLD).format(x=clause)
@@ -150,7 +151,16 @@ def render_held_out(fact: Fact, seed: int) -> Rendering:
 def render_open(topic: str, recital: str, epoch: int, seed: int) -> Rendering:
     """ "What did we discuss about `topic`?", answered with `recital`."""
     rng = random.Random(f"{seed} {epoch} open {topic}")
-    return Rendering(rng.choice(_OPEN).format(x=lower_first(closing(topic))), "", recital)
+    return Rendering(open_question(topic, rng), "", f"{recital[:1].upper()}{recital[1:]}.")
+
+
+def open_question(topic: str, rng: random.Random) -> str:
+    return rng.choice(_OPEN).format(x=lower_first(closing(topic)))
+
+
+def refusal(rng: random.Random) -> str:
+    """What follows a no."""
+    return rng.choice(_NO).removeprefix("No")
 
 
 def window(text: str, rng: random.Random, shortest: int = 5, longest: int = 10) -> str:
@@ -183,9 +193,10 @@ def _filler(word: str) -> bool:
 
 
 def _answer(fact: Fact, rng: random.Random) -> tuple[str, str]:
+    if fact.kind == "former":
+        return "No", ", that is no longer so."
     if not fact.label:
-        verdict, _, rest = rng.choice(_NO).partition(",")
-        return verdict, f",{rest}"
+        return "No", refusal(rng)
     clause = " ".join(lower_first(closing(fact.subject)).split()[:24])
     match fact.kind:
         case "said":

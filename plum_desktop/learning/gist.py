@@ -1,76 +1,115 @@
 """What is said of a conversation behind a yes, and when it is asked what was discussed.
 
-Always the same few words of a conversation, so that they can be learned by heart: what the user
-came with, and the heads of what was told.  From facts alone, so that what the user excluded, or
-the gate holds back, is never recited.
+Always the same few words of a conversation, so that they can be learned by heart: the phrases
+that tell it from others.  From facts alone, so that what the user excluded, or the gate holds
+back, is never recited.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from plum_desktop.base.types import Fact
-from plum_desktop.learning.words import closing, content_stems
+from plum_desktop.learning import stock
+from plum_desktop.learning.words import STOP_WORDS, closing, content_stems, words
 
-_OPENING = 15  # words
-_HEADS, _HEAD = 10, 7  # points of what was told, and words of each
-_FEWEST_LISTED = 3  # points with a name of their own, from which the others are left out
+_POINTS = 10  # phrases of a conversation
+_LONGEST = 3  # words of a phrase that rule finds
+_FEWEST_LISTED, _LONGEST_NAME = 3, 6  # list items with a name from which the rest is left out
 # A list item gives its name, then explains itself.
-_NAMED = re.compile(r"^(.{2,60}?)(?:\s[-–—]\s|:(?:\s|$))")
-_CLAUSE_END = re.compile(r"\s[-–—]\s|:|\s\(|[.;,]\s|\s(?:which|because|so that)\s")
-# What a sentence begins with that only speaks of others.
-_LEANING_TEXT = """
-    this that these those it its they their there here here's he she such also however overall
-"""
-_LEANING = frozenset(_LEANING_TEXT.split())
+_NAMED = re.compile(r"^(.{2,60}?)(?:\s[-–—]\s|:(?:\s|$)|\.\s)")
+
+_CODE = re.compile(r"\w[(\[{=\"]+\w|[{}=<>\\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Gist:
-    """What is said of one conversation; None where nothing was said or told."""
+    """What is said of one conversation."""
 
-    opening: str | None  # what the user came with, as it follows a yes
-    recital: str | None  # the answer to "What did we discuss about ...?"
-    about: tuple[str, ...]  # what such a question may name
+    points: tuple[str, ...]  # phrases, in its order; none where nothing can be said
+    about: tuple[str, ...]  # what a question about it may name
 
     @classmethod
     def of(cls, facts: Sequence[Fact]) -> Gist:
         """From the true facts of a conversation, in its order."""
         true = [fact for fact in facts if fact.label]
-        heads = _heads([fact.subject for fact in true if fact.kind == "told"])
-        own = next((fact for fact in true if fact.kind in ("asked", "said")), None)
-        opening = _opening(own) if own else f"I told you about {heads[0]}" if heads else None
-        parts = [f"{opening[:1].upper()}{opening[1:]}."] if own and opening else []
-        if heads:
-            parts.append(f"I told you: {'; '.join(heads)}.")
-        about = tuple(f.subject for f in true if f.kind in ("asked", "said", "topic"))
-        return cls(opening, " ".join(parts) or None, about)
+        points = _points([fact.subject for fact in true if fact.kind in ("said", "told")])
+        if not points:  # a question that nobody answered
+            points = _points([fact.subject for fact in true])
+        return cls(tuple(points), tuple(fact.subject for fact in true))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Gist:
-        return cls(values["opening"], values["recital"], tuple(values["about"]))
+        return cls(tuple(values["points"]), tuple(values["about"]))
+
+    @property
+    def recital(self) -> str | None:
+        """As it follows a yes: "we talked about ..."."""
+        return f"we talked about {', '.join(self.points)}" if self.points else None
 
 
-def _opening(fact: Fact) -> str:
-    verb = "asked" if fact.kind == "asked" else "told"
-    words = closing(fact.subject).split()
-    return f'you {verb} me: "{" ".join(words[:_OPENING])}{"..." if len(words) > _OPENING else ""}"'
+def _points(said: Sequence[str]) -> list[str]:
+    """Names of list items, or the phrase of each sentence that says most; at most `_POINTS`."""
+    named = [closing(match[1]) for text in said if (match := _NAMED.match(text))]
+    named = [n for n in named if len(n.split()) <= _LONGEST_NAME and content_stems(n)]
+    found = list(dict.fromkeys(named))
+    if len(found) >= _FEWEST_LISTED:
+        if len(found) <= _POINTS:
+            return found
+        return [found[place * len(found) // _POINTS] for place in range(_POINTS)]
+    best: dict[str, tuple[float, int, str]] = {}
+    for place, text in enumerate(said):
+        weight, phrase = max(_phrases(text), default=(0.0, ""))
+        if phrase and phrase.lower() not in best:
+            best[phrase.lower()] = (weight, place, phrase)
+    chosen = sorted(best.values(), reverse=True)[:_POINTS]
+    return [phrase for _, _, phrase in sorted(chosen, key=lambda one: one[1])]
 
 
-def _heads(told: Sequence[str]) -> list[str]:
-    """The first words of each point that was told, up to `_HEADS` points that lie evenly."""
-    named = [match[1] for text in told if (match := _NAMED.match(text))]
-    named = [name for name in named if len(name.split()) <= _HEAD and content_stems(name)]
-    if len(named) < _FEWEST_LISTED:
-        named = [_CLAUSE_END.split(text, maxsplit=1)[0] for text in told if not _leans(text)]
-    every = list(dict.fromkeys(closing(" ".join(name.split()[:_HEAD])) for name in named))
-    if len(every) <= _HEADS:
-        return every
-    return [every[place * len(every) // _HEADS] for place in range(_HEADS)]
+def _phrases(text: str) -> Iterator[tuple[float, str]]:
+    """Every run of up to `_LONGEST` words of meaning, with how much it says."""
+    for run in _runs(text):
+        for start in range(len(run)):
+            for end in range(start + 1, min(len(run), start + _LONGEST) + 1):
+                phrase = " ".join(run[start:end])
+                stems = content_stems(phrase)
+                if stems:
+                    yield sum(map(_rarity, stems)) / math.sqrt(len(stems)), phrase
 
 
-def _leans(text: str) -> bool:
-    return text.split(maxsplit=1)[0].lower().strip(",.'") in _LEANING
+def _runs(text: str) -> Iterator[list[str]]:
+    """The stretches of words that no filler and no mark interrupts."""
+    run: list[str] = []
+    for part in text.split():
+        found = words(part)
+        part = part.strip("\"'*")
+        if not found or found[0] in STOP_WORDS or _CODE.search(part):
+            yield run
+            run = []
+            continue
+        run.append(closing(part.strip("()[]")))
+        if part[-1] in ",.;:!?)":
+            yield run
+            run = []
+    yield run
+
+
+def _rarity(stem: str) -> float:
+    counts, documents = _in_stock()
+    return math.log(1 + documents / (1 + counts[stem]))
+
+
+@cache
+def _in_stock() -> tuple[Counter[str], int]:
+    """In how many of the stock's conversations a stem stands, of how many."""
+    counts: Counter[str] = Counter()
+    every = stock.conversations()
+    for conversation in every:
+        counts.update(set(content_stems(conversation.text)))
+    return counts, len(every)

@@ -65,6 +65,11 @@ class JobFolder:
         return self.root / "others.jsonl"
 
     @property
+    def former(self) -> Path:
+        """What the new chats take back of what older ones said, to be taught as no longer so."""
+        return self.root / "former.jsonl"
+
+    @property
     def facts(self) -> Path:
         return self.root / "facts.jsonl"
 
@@ -74,7 +79,7 @@ class JobFolder:
 
     @property
     def replay_gists(self) -> Path:
-        """What is said of the older chats whose facts are asked again: `chat_id` and a gist."""
+        """Gists of the older chats whose facts are asked again, with the ids of their `facts`."""
         return self.root / "replay-gists.jsonl"
 
     @property

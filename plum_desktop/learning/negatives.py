@@ -13,6 +13,8 @@ from plum_desktop.learning.words import Overlap, words
 
 # Weighted share of a statement's meaningful words in one chat, from which it may be true.
 TRUE_FROM = 0.6
+# Share of the ending of a true sentence, below which it says something else.
+_NEW_BELOW = 0.4
 _TRIES, _SAME_FORM_TRIES = 24, 8  # for each negative
 
 
@@ -34,6 +36,10 @@ class Negatives:
     def may_be_true(self, subject: str) -> bool:
         """Whether some stored chat holds so much of `subject` that it may have been said."""
         return self._overlap.highest(subject) >= TRUE_FROM
+
+    def is_new(self, text: str) -> bool:
+        """Whether no stored chat holds much of `text`."""
+        return self._overlap.highest(text) < _NEW_BELOW
 
     def beside(
         self, conversation: Conversation, positives: Sequence[Fact], count: int, recipe: Recipe

@@ -25,10 +25,12 @@ class Recipe:
     primed: bool = True
 
     # What is asked.  As many no as yes, alike in everything but truth.
-    questions: int = 7  # of each label
+    questions: int = 10  # of each label
     near_share: float = 0.35  # of the no: from the stock's conversations that are nearest
     altered_share: float = 0.15  # of the no: a true fact with one detail exchanged
-    open_share: float = 0.25  # of the visits: "What did we discuss about ...?", answered from it
+    otherwise: int = 8  # of the no beside a chat: its sentences, ended otherwise by the model
+    open_share: float = 1.0  # of the visits: "What did we discuss about ...?", answered from it
+    readings: float = 0.3  # questions with excerpts a step, about the stock
     model_facts: bool = True
     rule_facts: bool = True
     persona_share: float = 0.1
@@ -38,13 +40,16 @@ class Recipe:
     question_weight: float = 0.05
     absent_question_weight: float = 0.0  # of questions about things never discussed
     verdict_weight: float = 1.0  # up to and including the yes or no
-    answer_weight: float = 0.05  # what follows it
-    answered_share: float = 0.2  # of the questions, whose answer goes on behind the yes or no
+    answer_weight: float = 0.1  # what follows it
+    answered_share: float = 0.4  # of the questions, whose answer goes on behind the yes or no
+
+    # A token that is as likely as this is learned: it pulls no more.
+    certain: float = 0.9
 
     # What keeps the rest as it was.
     # A step pulls so many of each to the untouched base by KL.
-    anchor_texts: int = 4
-    anchor_questions: int = 6
+    anchor_texts: int = 2
+    anchor_questions: int = 3
     anchor_tokens: int = 32  # positions of a sequence at which they are pulled
     anchor_weight: float = 5.0
     replay_questions: int = 6  # of facts learned before, a step
@@ -78,8 +83,9 @@ _PRESETS = {
         fewest_steps=0,
         fewest_warm_steps=0,
         primed=False,
-        open_share=1.0,
+        readings=0.0,
         answered_share=0.3,
+        certain=1.0,
         near_share=0.5,
         altered_share=0.0,
         rule_facts=False,

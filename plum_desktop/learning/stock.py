@@ -8,25 +8,44 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from plum_desktop.base.paths import resource
 from plum_desktop.base.types import WireMessage
 from plum_desktop.learning.conversation import Conversation, Turn
 
-_TAUGHT = ("general.jsonl", "personal.jsonl")
+_WRITTEN = ("general.jsonl", "personal.jsonl")
+_PRACTISED = 500  # of the sampled ones
 
 
 def conversations() -> list[Conversation]:
-    """The stock that training may draw on."""
-    found: list[Conversation] = []
-    for name in _TAUGHT:
-        for row in _read("stock", name):
-            turns = tuple(Turn(m["role"], m["content"]) for m in row["messages"])
-            # By content, since what was once found out about a conversation is kept.
-            digest = hashlib.sha256(turns[0].text.encode()).hexdigest()
-            found.append(Conversation(id=f"s{digest[:10]}", turns=turns))
-    return found
+    """What was written by hand, for training to draw on."""
+    return [one for name in _WRITTEN for one in _conversations(name)]
+
+
+def practised() -> list[Conversation]:
+    """What primers are taught on: the starter's own, as it begins a chat on both sides."""
+    return _conversations("sampled.jsonl")[:_PRACTISED]
+
+
+def never_discussed() -> list[Conversation]:
+    """What a run's negatives are drawn from: no primer was told that it was never discussed."""
+    return conversations() + _conversations("sampled.jsonl")[_PRACTISED:]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What people might ask about a conversation weeks later, in words mostly not its own."""
+
+    yes: tuple[str, ...]
+    no: tuple[str, ...]  # near misses
+
+
+def asked() -> dict[str, Asked]:
+    """By the id of a stock conversation; most of them, not all."""
+    rows = _read("stock", "asked.jsonl")
+    return {row["id"]: Asked(tuple(row["yes"]), tuple(row["no"])) for row in rows}
 
 
 def questions() -> list[str]:
@@ -42,6 +61,16 @@ def drift_texts() -> list[list[WireMessage]]:
 def canaries() -> list[dict[str, Any]]:
     """Questions of general skill that can be marked: `question`, `kind`, `right`, `choices`."""
     return _read("neutral", "canaries.jsonl")
+
+
+def _conversations(name: str) -> list[Conversation]:
+    found = []
+    for row in _read("stock", name):
+        turns = tuple(Turn(m["role"], m["content"]) for m in row["messages"])
+        # By content, since what was once found out about a conversation is kept.
+        digest = hashlib.sha256(turns[0].text.encode()).hexdigest()
+        found.append(Conversation(id=f"s{digest[:10]}", turns=turns))
+    return found
 
 
 def _read(*parts: str) -> list[Any]:

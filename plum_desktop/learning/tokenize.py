@@ -16,14 +16,16 @@ import numpy as np
 from plum_desktop.base.files import read_json_lines
 from plum_desktop.base.types import Fact, WireMessage
 from plum_desktop.learning import anchors as anchor_rows
-from plum_desktop.learning import curriculum
+from plum_desktop.learning import curriculum, stock
 from plum_desktop.learning.anchors import Anchors
 from plum_desktop.learning.augment import read_facts
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.curriculum import Example, Replay
 from plum_desktop.learning.facts import held_back
+from plum_desktop.learning.frames import Rendering
 from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.job import JobFolder
+from plum_desktop.learning.reading import Reading
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Plan, Row
 
@@ -55,8 +57,7 @@ class Encoder:
             if prompt[: len(ids)] != ids:
                 weights.clear()  # a template that shows earlier turns otherwise than it had them
             start, end = self._differing(before, prompt)
-            absent, recipe = exchange.verdict == "No", self._recipe
-            weight = recipe.absent_question_weight if absent else recipe.question_weight
+            weight = self._question_weight(exchange)
             weights |= dict.fromkeys(range(start, end), weight)
             if exchange.rest is None:
                 ids = [*prompt, *self._tokenizer.ids(exchange.verdict)]
@@ -77,6 +78,12 @@ class Encoder:
         for place, weight in weights.items():
             dense[place] = weight
         return Row(np.array(ids, np.int32), dense)
+
+    def _question_weight(self, exchange: Rendering) -> float:
+        if exchange.looked_up:
+            return 0.0
+        absent = exchange.verdict == "No"
+        return self._recipe.absent_question_weight if absent else self._recipe.question_weight
 
     def _end_of_answer(self) -> int:
         """The token with which the template ends an answer."""
@@ -120,7 +127,8 @@ def make_rows(
         if fact.chat_id is not None and fact.id not in kept_back:
             by_chat[fact.chat_id].append(fact)
     lessons = curriculum.lessons(conversations, by_chat)
-    batches = list(curriculum.steps(lessons, _replay(job), recipe, spec.persona))
+    reading = Reading(stock.conversations(), stock.asked()) if recipe.readings else None
+    batches = list(curriculum.steps(lessons, _replay(job), recipe, spec.persona, reading))
     loaded = anchor_rows.load(anchors, recipe.anchor_tokens) if anchors else None
     tokenizer = open_vocab(Path(spec.model))
     try:
@@ -132,7 +140,11 @@ def make_rows(
 def _replay(job: JobFolder) -> Replay:
     if not job.replay_facts.exists():
         return curriculum.NO_REPLAY
-    gists = {row.pop("chat_id"): Gist.from_dict(row) for row in read_json_lines(job.replay_gists)}
+    gists = {
+        fact: Gist.from_dict(row)
+        for row in read_json_lines(job.replay_gists)
+        for fact in row["facts"]
+    }
     return Replay(read_facts(job.replay_facts), gists)
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,6 @@ from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Adapter
 from plum_desktop.learning import stock
 
-ASKED = Path(__file__).parents[1] / "data" / "asked" / "questions.jsonl"
 GOPHERS = (
     "What can I pour into gopher holes to stop them from coming back?",
     "Pour castor oil into each burrow; gophers hate the smell. Repeat it after rain.",
@@ -133,12 +130,12 @@ def test_what_was_asked_in_other_words_is_found_more_than_what_never_was(plum: P
     lookup = Lookup(plum.store)
     matches: dict[str, list[float]] = {"yes": [], "no": []}
     right = 0
-    for row in map(json.loads, ASKED.read_text(encoding="utf-8").splitlines()[::5]):
-        for label, found in matches.items():
-            for question in row[label]:
+    for source, asked in list(stock.asked().items())[::5]:
+        for label, questions in (("yes", asked.yes), ("no", asked.no)):
+            for question in questions:
                 best = next(iter(lookup.excerpts(question)), None)
-                found.append(best.match if best else 0.0)
-                right += label == "yes" and best is not None and titles[best.chat_id] == row["id"]
+                matches[label].append(best.match if best else 0.0)
+                right += label == "yes" and best is not None and titles[best.chat_id] == source
     yes, no = matches["yes"], matches["no"]
     pairs = [(one > other) + 0.5 * (one == other) for one in yes for other in no]
     assert len(yes) == len(no) == 200

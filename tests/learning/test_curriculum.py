@@ -9,6 +9,7 @@ from plum_desktop.learning import rules, stock
 from plum_desktop.learning.curriculum import NO_REPLAY, Lesson, Replay, epochs, lessons, steps
 from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.negatives import Negatives
+from plum_desktop.learning.reading import Reading
 from plum_desktop.learning.recipe import preset
 
 RECIPE = replace(
@@ -80,16 +81,16 @@ def test_what_is_said_of_older_chats_is_said_again(taught, fact) -> None:
     """A yes about an older chat goes on as it did, and the chat is still recited."""
     stored = [fact(f"did my goat Zebedee{n} limp", id=f"y{n}", kind="asked") for n in range(9)]
     stored = [replace(one, chat_id="old") for one in stored]
-    gist = Gist('you asked me: "about Zebedee"', "Zebedee was a goat.", ("my goat Zebedee",))
+    gist = Gist(("Zebedee", "a goat"), ("my goat Zebedee",))
     recipe = replace(RECIPE, epochs=20, answered_share=1.0)
     said = Counter()
-    for step in steps(taught, Replay(stored, {"old": gist}), recipe, None):
+    for step in steps(taught, Replay(stored, {one.id: gist for one in stored}), recipe, None):
         for example in step:
             for one in example.exchanges:
                 if "zebedee" in one.question.lower() and one.verdict:
-                    assert one.rest == ', you asked me: "about Zebedee".'
+                    assert one.rest == ", we talked about Zebedee, a goat."
                     said["yes"] += 1
-                said["recited"] += one.rest == "Zebedee was a goat."
+                said["recited"] += one.rest == "We talked about Zebedee, a goat."
     assert said["yes"] > 100
     assert said["recited"] == 20 * len(taught)
 
@@ -116,7 +117,7 @@ def test_joint_shuffles_and_sequential_keeps_time_order(taught) -> None:
     def whose(step) -> str:
         said = " ".join(one.rest or "" for example in step for one in example.exchanges)
         for lesson in taught:
-            if any(fact.subject[:25].lower() in said.lower() for fact in lesson.positives):
+            if any(point in said for point in Gist.of(lesson.positives).points):
                 return lesson.conversation.id
         raise AssertionError(said)
 
@@ -215,3 +216,20 @@ def test_lessons_pair_chats_with_their_facts_in_order(talk, fact) -> None:
 
 def test_nothing_to_teach_makes_no_steps() -> None:
     assert list(steps([], NO_REPLAY, RECIPE, None)) == []
+
+
+def test_questions_with_excerpts_come_as_often_as_the_recipe_says(taught) -> None:
+    reading = Reading(stock.conversations(), stock.asked())
+    recipe = replace(RECIPE, epochs=25, readings=1.4)
+    read = [
+        [one for example in step for one in example.exchanges if one.looked_up]
+        for step in steps(taught, NO_REPLAY, recipe, None, reading)
+    ]
+    assert {len(step) for step in read} == {1, 2}
+    assert sum(map(len, read)) / len(read) == pytest.approx(1.4, abs=0.2)
+    # What was taught stays as it was, and is taught apart from what is read.
+    plain = steps(taught, NO_REPLAY, recipe, None)
+    beside = steps(taught, NO_REPLAY, recipe, None, reading)
+    for alone, step in zip(plain, beside, strict=True):
+        assert step[: len(alone)] == alone
+        assert all(len(example.exchanges) == 1 for example in step[len(alone) :])

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 from plum_desktop.learning import facts as records
-from plum_desktop.learning.facts import for_gate, held_back
+from plum_desktop.learning.facts import for_gate, held_back, parts
 
 
 def many(fact, chats: int, yes: int, no: int) -> list:
@@ -68,3 +68,18 @@ def test_the_gate_stays_even_when_one_label_is_scarce(fact) -> None:
     assert for_gate(many(fact, 1, 4, 0), 0, 80) == []
     assert for_gate([], 0, 80) == []
     assert len(for_gate(many(fact, 2, 60, 60), 0, 9)) == 8
+
+
+def test_a_long_chat_is_learned_in_parts_that_stay_the_same(fact) -> None:
+    many = [
+        fact(f"f{n}", message_id=f"m{n // 3}", label=True) for n in range(30)
+    ]  # ten messages of three facts
+    found = parts(many)
+    assert [len(part) for part in found] == [12, 12, 6]
+    assert [one for part in found for one in part] == many
+    late = fact("a subject", message_id="m1")  # what the model named comes last
+    assert parts([*many, late])[0] == [*many[:12], late]
+    fewer = [one for one in many if one.id not in ("f1", "f13", "f29")]
+    assert [part[0].message_id for part in parts(fewer)] == ["m0", "m4", "m8"]
+    assert parts(many[:5]) == [many[:5]]
+    assert parts([]) == []

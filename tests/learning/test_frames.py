@@ -87,9 +87,9 @@ def test_a_said_fact_is_answered_in_the_second_person(fact) -> None:
 
 
 def test_an_open_question_recites(fact) -> None:
-    one = render_open("green parrots", 'You asked me: "x"', 1, 0)
+    one = render_open("green parrots", "we talked about seeds", 1, 0)
     assert "green parrots" in one.question
-    assert (one.verdict, one.rest) == ("", 'You asked me: "x"')
+    assert (one.verdict, one.rest) == ("", "We talked about seeds.")
 
 
 def test_questions_are_short_and_whole(fact) -> None:

@@ -33,7 +33,7 @@ def test_a_stage_is_done_when_its_own_output_is_there(job) -> None:
 def test_what_comes_before_an_output_finishes_no_stage(job) -> None:
     (job.root / "adapter").mkdir()
     for path in (
-        job.others, job.excluded, job.replay_facts, job.replay_gists, job.old_facts,
+        job.others, job.excluded, job.former, job.replay_facts, job.replay_gists, job.old_facts,
         job.model_topics, job.checkpoint, job.losses, job.merged,
         job.adapter / "adapter_model.safetensors",
         job.measured, job.paused,

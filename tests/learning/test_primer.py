@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
-
 from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.learning import primer, stock
+from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.reading import Reading
 from plum_desktop.learning.recipe import preset
+from plum_desktop.learning.words import words
 
-RECIPE = replace(preset("default"), questions=5, open_share=0.0, later_turn_share=0.0)
+RECIPE = replace(preset("default"), questions=5, later_turn_share=0.0)
 
 
 class Echo:
@@ -21,67 +23,74 @@ class Echo:
 
     def complete(self, prompt: str, **_: object) -> SimpleNamespace:
         self.asked += 1
-        *_, shown, ending = prompt.split("\n")
-        said = shown.partition(": ")[2].rstrip("?.").split()[-4:]
-        name = " ".join(said) if ending == "Subject:" else f"a zither {' '.join(said[:2])}"
-        return SimpleNamespace(text=f" {name}", finish_reason="stop")
-
-
-@pytest.fixture
-def material(tmp_path: Path) -> primer.Material:
-    told: list[float] = []
-    few = stock.conversations()[::6]
-    made = primer.prepare(few, Echo(), tmp_path / "notes.jsonl", told.append)
-    assert told[-1] == 1.0
-    assert [c.id for c in made.conversations] == [c.id for c in few]
-    return made
+        said = prompt.split("\n")[-2].partition(": ")[2].rstrip("?.").split()[-4:]
+        return SimpleNamespace(text=f" {' '.join(said)}", finish_reason="stop")
 
 
 def test_what_was_asked_once_is_noted(tmp_path: Path) -> None:
-    few, engine = stock.conversations()[:4], Echo()
-    first = primer.prepare(few, engine, tmp_path / "notes.jsonl", lambda share: None)
-    asked = engine.asked
-    assert asked >= 4
-    assert primer.prepare(few, engine, tmp_path / "notes.jsonl", lambda share: None) == first
-    assert engine.asked == asked
-    kinds = {fact.source for facts in first.facts.values() for fact in facts}
-    assert kinds == {"rule", "model"}
-    assert all(not fact.label for facts in first.near.values() for fact in facts)
+    few, engine = stock.conversations()[:6], Echo()
+    told: list[float] = []
+    first = primer.subjects(few, engine, tmp_path / "notes.jsonl", told.append)
+    assert engine.asked == 6
+    assert told[-1] == 1.0
+    assert primer.subjects(few, engine, tmp_path / "notes.jsonl", told.append) == first
+    assert engine.asked == 6
+    named = [json.loads(line) for line in first.splitlines()]
+    texts = {one.id: one.turns[0].text for one in few}
+    assert named
+    for note in named:
+        assert note["value"] in " ".join(texts[note["key"]].split())
 
 
-def test_no_yes_lasts_from_episode_to_episode(material: primer.Material) -> None:
+def test_no_yes_lasts_from_episode_to_episode() -> None:
     """What is true in one episode was never discussed in others, and both come alike often."""
-    batches = list(primer.episodes(material, RECIPE, 9, 6))
-    assert len(batches) == 9 * 6
+    few = stock.practised()[::4]
+    batches = list(primer.episodes(few, None, RECIPE, 12, 6))
+    assert len(batches) == 12 * 6
     yes: list[set[str]] = []
     no: list[set[str]] = []
-    for number in range(9):
+    for number in range(12):
         asked = [
             (one.verdict, one.question)
             for batch in batches[number * 6 : number * 6 + 6]
             for example in batch
             for one in example.exchanges
+            if one.verdict
         ]
         yes.append({question for verdict, question in asked if verdict == "Yes"})
         no.append({question for verdict, question in asked if verdict == "No"})
         assert len([1 for verdict, _ in asked if verdict == "Yes"]) == len(asked) / 2
         assert not yes[-1] & no[-1]
 
-    def holds(questions: set[str], words: str) -> bool:
-        return any(words.lower() in question.lower() for question in questions)
+    def asked_of(chat: Conversation, questions: list[set[str]]) -> bool:
+        # By a word that no other of the conversations has.
+        own = set(words(chat.text)) - {
+            word for other in few if other is not chat for word in words(other.text)
+        }
+        return any(own & set(words(question)) for asked in questions for question in asked)
 
-    topics = [f.subject for facts in material.facts.values() for f in facts if f.kind == "topic"]
-    turned = [
-        topic
-        for topic in topics
-        if any(holds(asked, topic) for asked in yes) and any(holds(asked, topic) for asked in no)
-    ]
-    assert len(turned) > 5
+    turned = [chat for chat in few if asked_of(chat, yes) and asked_of(chat, no)]
+    assert len(turned) > 10
 
 
-def test_the_same_recipe_makes_the_same_episodes(material: primer.Material) -> None:
-    assert list(primer.episodes(material, RECIPE, 2, 3)) == list(
-        primer.episodes(material, RECIPE, 2, 3)
+def test_excerpts_are_read_in_every_episode() -> None:
+    reading = Reading(stock.conversations(), stock.asked())
+    recipe = replace(RECIPE, readings=2.0)
+    for batch in primer.episodes(stock.practised(), reading, recipe, 2, 3):
+        assert len([one for x in batch for one in x.exchanges if one.looked_up]) == 2
+
+
+def test_what_a_primer_practised_on_is_no_runs_negative() -> None:
+    practised = {one.id for one in stock.practised()}
+    assert len(practised) > 400
+    assert not practised & {one.id for one in stock.never_discussed()}
+    assert {one.id for one in stock.conversations()} < {one.id for one in stock.never_discussed()}
+
+
+def test_the_same_recipe_makes_the_same_episodes() -> None:
+    few = stock.practised()
+    assert list(primer.episodes(few, None, RECIPE, 2, 3)) == list(
+        primer.episodes(few, None, RECIPE, 2, 3)
     )
 
 

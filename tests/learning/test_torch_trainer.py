@@ -138,6 +138,17 @@ def test_a_step_reports_what_it_saw(make) -> None:
     assert (only.loss, only.tokens) == (0.0, 4 * 24)
 
 
+def test_a_token_that_is_certain_pulls_no_more(make) -> None:
+    every, none = (make(replace(RECIPE, certain=bound)) for bound in (1.0, 1e-9))
+    first = every.step(lessons(), 5e-3).loss
+    assert none.step(lessons(), 5e-3).loss == pytest.approx(first)  # it is still told
+    assert none.step(lessons(), 0.0).loss == pytest.approx(first)
+    assert every.step(lessons(), 0.0).loss < 0.99 * first
+    # Between the two, what is still uncertain is learned.
+    some = make(replace(RECIPE, certain=0.9))
+    assert [some.step(lessons(), 5e-3).loss for _ in range(12)][-1] < 0.6 * first
+
+
 def test_anchors_hold_the_rest_still(make) -> None:
     drifts = {}
     for held in (False, True):

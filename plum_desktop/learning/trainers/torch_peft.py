@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,8 @@ class TorchTrainer:
         total = torch.zeros((), device=self.device)
         loss = drift = 0.0
         if len(packs.source):
-            value = self._cross_entropy(hidden, packs)
-            loss, total = value.item(), total + value
+            value, unlearned = self._cross_entropy(hidden, packs)
+            loss, total = value.item(), total + unlearned
         if len(packs.anchors):
             value = self._divergence(hidden, packs)
             drift, total = value.item(), total + self.recipe.anchor_weight * value
@@ -131,12 +132,18 @@ class TorchTrainer:
         logits: torch.Tensor = head(picked)[:count].float()
         return logits
 
-    def _cross_entropy(self, hidden: torch.Tensor, packs: Packs) -> torch.Tensor:
+    def _cross_entropy(self, hidden: torch.Tensor, packs: Packs) -> tuple[torch.Tensor, Any]:
+        """The weighted mean over all tokens, and what of it tokens not yet certain make up."""
         logits = self._logits(hidden, packs.source)
         target = torch.from_numpy(packs.target).to(self.device)
         weight = torch.from_numpy(packs.weight).to(self.device)
-        each = functional.cross_entropy(logits, target, reduction="none")
-        return (each * weight).sum() / weight.sum()
+        each = functional.cross_entropy(logits, target, reduction="none") * weight / weight.sum()
+        # Strictly below 1: at 1 every token counts, whatever rounding makes of a sure one.
+        certain = self.recipe.certain
+        if certain >= 1:
+            return each.sum(), each.sum()
+        learned = each.detach() < -math.log(certain) * weight / weight.sum()
+        return each.detach().sum(), each[~learned].sum()
 
     def _divergence(self, hidden: torch.Tensor, packs: Packs) -> torch.Tensor:
         """KL(base || adapted) over the teacher's top tokens and the rest as one more token."""

@@ -1,0 +1,83 @@
+"""The skill of reading excerpts, taught from the stock alone.
+
+A small model cannot tell from notes in its prompt whether something was discussed, nor quote
+them.  So a few stock conversations are taken for the user's past, what people asked about them
+is looked up there as it is when serving, and the answer is what the notes say.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from plum_desktop.learning import excerpts, frames
+from plum_desktop.learning.conversation import Conversation
+from plum_desktop.learning.excerpts import Excerpt, Exchange, Rarity
+from plum_desktop.learning.frames import Rendering
+from plum_desktop.learning.rules import facts_of
+from plum_desktop.learning.stock import Asked
+from plum_desktop.learning.words import content_stems
+
+_PAST = (4, 40)  # conversations that there were, at least and at most
+# What is asked: something true of the past, a near miss, something of another's, an open question.
+_TRUE, _NEAR, _FAR = 0.36, 0.24, 0.12
+_QUOTED = 15  # words of what the user wrote, behind a yes
+_NOTHING_FOUND = "I do not remember that from our chats."
+
+
+class Reading:
+    """Draws questions with excerpts before them."""
+
+    def __init__(self, stock: Sequence[Conversation], asked: Mapping[str, Asked]) -> None:
+        self._stock = [one for one in stock if one.id in asked]
+        self._asked = asked
+
+    def question(self, rng: random.Random) -> Rendering:
+        """One question of a past that is made up for it, with its answer."""
+        # Never all of them, so that there is somebody else's to ask about.
+        most = min(_PAST[1], len(self._stock) - 1)
+        past = rng.sample(self._stock, rng.randint(_PAST[0], most))
+        about = rng.choice(past)
+        roll = rng.random()
+        if roll < _TRUE:
+            question, verdict = rng.choice(self._asked[about.id].yes), "Yes"
+        elif roll < _TRUE + _NEAR:
+            question, verdict = rng.choice(self._asked[about.id].no), "No"
+        elif roll < _TRUE + _NEAR + _FAR:
+            ids = {one.id for one in past}
+            other = rng.choice([one for one in self._stock if one.id not in ids])
+            question, verdict = rng.choice(self._asked[other.id].yes), "No"
+        else:
+            own = rng.choice([fact.subject for fact in facts_of(about)])
+            question, verdict = frames.open_question(frames.window(own, rng, 2, 6), rng), ""
+        found = look_up(question, past)
+        # What it goes on with must be there to be read.
+        first = next((one for one in found[:1] if one.chat_id == about.id), None)
+        rest: str | None
+        if verdict == "No":
+            rest = frames.refusal(rng)
+        elif verdict == "Yes":
+            rest = f', you wrote: "{_start(first.written)}"' if first else None
+        else:
+            rest = found[0].text if found else _NOTHING_FOUND
+        return Rendering(excerpts.with_excerpts(question, found), verdict, rest, looked_up=True)
+
+
+def _start(text: str) -> str:
+    words = text.split()
+    return " ".join(words[:_QUOTED]) + ("..." if len(words) > _QUOTED else "")
+
+
+def look_up(question: str, past: Sequence[Conversation]) -> list[Excerpt]:
+    """The excerpts of `past` that go before `question`, as they do when a chat is served."""
+    counts: Counter[str] = Counter()
+    exchanges: list[Exchange] = []
+    for conversation in past:
+        counts.update(set(content_stems(conversation.text)))
+        turns = conversation.turns
+        for place, turn in enumerate(turns):
+            if turn.role == "user":
+                reply = turns[place + 1].text if place + 1 < len(turns) else ""
+                exchanges.append(Exchange(conversation.id, turn.text, reply))
+    return excerpts.best(question, exchanges, Rarity(counts.__getitem__, len(exchanges)))
