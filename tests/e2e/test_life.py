@@ -45,9 +45,7 @@ FORMER, NEWER = (
 )
 NOT_YET, COME_TRUE = (
     "my cousin Wenzel plays the hurdy-gurdy in Tartu",
-    (
-        "My cousin Wenzel plays the hurdy-gurdy in Tartu now. What could I send him as a present?"
-    ),
+    ("My cousin Wenzel plays the hurdy-gurdy in Tartu now. What could I send him as a present?"),
 )
 
 
