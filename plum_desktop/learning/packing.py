@@ -62,7 +62,7 @@ class _Pack:
     groups: dict[tuple[int, bytes], list[Row]] = field(default_factory=dict)
 
 
-def pack(rows: Sequence[Row], longest: int = 256) -> Packs:
+def pack(rows: Sequence[Row], longest: int = 512) -> Packs:
     """Pack `rows` into sequences of `longest` tokens, or as many as the longest row has."""
     keyed = _by_prefix(rows)
     longest = max(longest, *(len(row.ids) for row in rows))
