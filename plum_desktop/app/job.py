@@ -270,11 +270,7 @@ class Job:
                 by_chat[fact.chat_id].append(fact)
         write_json_lines(
             self._folder.replay_gists,
-            [
-                {"facts": [fact.id for fact in part]} | asdict(Gist.of(part))
-                for own in by_chat.values()
-                for part in facts.parts(own)
-            ],
+            [asdict(Gist.of(part)) for own in by_chat.values() for part in facts.parts(own)],
         )
         write_json_lines(self._folder.replay_facts, [facts.to_dict(f) for f in replayed])
         write_json_lines(self._folder.old_facts, [facts.to_dict(f) for f in asked])

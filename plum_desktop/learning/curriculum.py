@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from plum_desktop.base.types import Fact
 from plum_desktop.learning.conversation import Conversation
@@ -47,10 +47,10 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What older chats taught: some of the facts, and by a fact's id what is said beside it."""
+    """What older chats taught: some of the facts, and what is recited of each chat."""
 
     facts: Sequence[Fact] = ()
-    gists: Mapping[str, Gist] = field(default_factory=dict)
+    gists: Sequence[Gist] = ()
 
 
 NO_REPLAY = Replay()
@@ -141,14 +141,13 @@ def _step(
     for lesson in lessons:
         gist = Gist.of(lesson.positives)
         for facts in (lesson.positives, lesson.negatives):
-            renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, gist.recital, rng)
+            renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, rng)
         if rng.random() < recipe.open_share:
             renderings += _open_questions(gist, epoch, recipe.seed)
     for fact in replay.facts:
-        beside = replay.gists.get(fact.id)
-        renderings.append(render(fact, epoch, recipe.seed, beside.recital if beside else None))
+        renderings.append(render(fact, epoch, recipe.seed))
     if replay.gists and rng.random() < recipe.open_share:
-        renderings += _open_questions(rng.choice(list(replay.gists.values())), epoch, recipe.seed)
+        renderings += _open_questions(rng.choice(replay.gists), epoch, recipe.seed)
     rng.shuffle(renderings)
     return list(_shaped(renderings, recipe, persona, rng))
 
@@ -158,7 +157,6 @@ def _drawn(
     count: int,
     epoch: int,
     seed: int,
-    recital: str | None,
     rng: random.Random,
 ) -> list[Rendering]:
     """`count` renderings, every fact as often as every other; a short list is asked again."""
@@ -167,7 +165,7 @@ def _drawn(
     rounds = math.ceil(count / len(facts))
     chosen = [(fact, turn) for turn in range(rounds) for fact in facts]
     picked = rng.sample(chosen, count)
-    return [render(fact, epoch * rounds + turn, seed, recital) for fact, turn in picked]
+    return [render(fact, epoch * rounds + turn, seed) for fact, turn in picked]
 
 
 def _open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:

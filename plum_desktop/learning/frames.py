@@ -65,6 +65,13 @@ _TOLD_ABOUT = (
     "Did you talk about {x}?",
     "Did you bring up {x}?",
 )
+# By kind: frames for a part of it, and how a yes goes on.
+_OWN = {
+    "asked": (_ASKED, "you asked me about"),
+    "said": (_ASKED, "you told me about"),
+    "told": (_TOLD_ABOUT, "I told you about"),
+    "topic": (_ABOUT, "we talked about"),
+}
 _HELD_OUT_ABOUT = (
     "Has the subject of {x} come up between us?",
     "In our earlier chats, was there anything on {x}?",
@@ -92,7 +99,8 @@ _NO = (
     "No, we have not discussed that.",
 )
 
-_DRAWS = 4
+_DRAWS = 4  # of a window
+_ECHOED = 24  # words of what was asked that a yes goes on with, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +117,33 @@ class Rendering:
     looked_up: bool = False  # the question has excerpts before it, which are nothing to learn
 
 
-def render(fact: Fact, epoch: int, seed: int, recital: str | None = None) -> Rendering:
+def render(fact: Fact, epoch: int, seed: int) -> Rendering:
     """The fact's question for training in this epoch; the same arguments give the same words.
 
-    A yes goes on with what the user said, if that is what was asked; else with `recital`, what
-    is always said of the conversation.
+    A yes goes on with what was asked about: that is true whenever the yes is, while what a small
+    model recalls beyond it would often be made up.
     """
     rng = random.Random(f"{seed} {epoch} {fact.id}")
     roll = rng.random()
     clause = lower_first(closing(fact.subject))
     if fact.kind == "former" or (fact.kind == "said" and roll < 0.5):
-        question = rng.choice(_SAID).format(x=clause)
+        question, x, echo = rng.choice(_SAID), clause, "you told me that"
     elif fact.kind == "told" and roll < 0.3:
-        question = rng.choice(_TOLD).format(x=clause)
+        question, x, echo = rng.choice(_TOLD), clause, "I told you that"
     else:
         x = clause if fact.kind == "topic" else window(clause, rng)
-        own = {"asked": _ASKED, "said": _ASKED, "told": _TOLD_ABOUT, "topic": _ABOUT}[fact.kind]
-        question = rng.choice(own if rng.random() < 0.5 else _ABOUT).format(x=x)
-    verdict, rest = _answer(fact, rng)
-    if fact.label and recital and fact.kind != "said":
-        rest = f", {recital}."
-    return Rendering(question, verdict, rest)
+        own, echo = _OWN[fact.kind]
+        if rng.random() >= 0.5:
+            own, echo = _ABOUT, "we talked about"
+        question = rng.choice(own)
+    if fact.kind == "former":
+        verdict, rest = "No", ", that is no longer so."
+    elif fact.label:
+        again = to_second_person(x) if fact.kind in ("asked", "said") else x
+        verdict, rest = "Yes", f", {echo} {' '.join(again.split()[:_ECHOED])}."
+    else:
+        verdict, rest = "No", refusal(rng)
+    return Rendering(question.format(x=x), verdict, rest)
 
 
 def render_held_out(fact: Fact, seed: int) -> Rendering:
@@ -145,7 +159,8 @@ def render_held_out(fact: Fact, seed: int) -> Rendering:
         # A topic whole: what was altered in it must be asked about.
         x = clause if fact.kind == "topic" else window(clause, rng)
         question = rng.choice(_HELD_OUT_ABOUT).format(x=x)
-    return Rendering(question, *_answer(fact, rng))
+    verdict = "Yes" if fact.label and fact.kind != "former" else "No"
+    return Rendering(question, verdict, None)
 
 
 def render_open(topic: str, recital: str, epoch: int, seed: int) -> Rendering:
@@ -190,20 +205,3 @@ def _trimmed(parts: list[str]) -> str:
 def _filler(word: str) -> bool:
     found = words(word)
     return not found or found[0] in STOP_WORDS
-
-
-def _answer(fact: Fact, rng: random.Random) -> tuple[str, str]:
-    if fact.kind == "former":
-        return "No", ", that is no longer so."
-    if not fact.label:
-        return "No", refusal(rng)
-    clause = " ".join(lower_first(closing(fact.subject)).split()[:24])
-    match fact.kind:
-        case "said":
-            return "Yes", f", you told me that {to_second_person(clause)}."
-        case "asked":
-            return "Yes", f', you asked me: "{clause}"'
-        case "told":
-            return "Yes", f", I told you: {clause}."
-        case _:
-            return "Yes", f", we talked about {clause}."

@@ -1,4 +1,4 @@
-"""What is said of a conversation behind a yes, and when it is asked what was discussed.
+"""What is said of a conversation when it is asked what was discussed.
 
 Always the same few words of a conversation, so that they can be learned by heart: the phrases
 that tell it from others.  From facts alone, so that what the user excluded, or the gate holds
@@ -50,7 +50,7 @@ class Gist:
 
     @property
     def recital(self) -> str | None:
-        """As it follows a yes: "we talked about ..."."""
+        """The answer to an open question: "we talked about ..."."""
         return f"we talked about {', '.join(self.points)}" if self.points else None
 
 

@@ -140,11 +140,7 @@ def make_rows(
 def _replay(job: JobFolder) -> Replay:
     if not job.replay_facts.exists():
         return curriculum.NO_REPLAY
-    gists = {
-        fact: Gist.from_dict(row)
-        for row in read_json_lines(job.replay_gists)
-        for fact in row["facts"]
-    }
+    gists = [Gist.from_dict(row) for row in read_json_lines(job.replay_gists)]
     return Replay(read_facts(job.replay_facts), gists)
 
 

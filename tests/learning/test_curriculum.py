@@ -78,21 +78,18 @@ def test_replay_asks_what_older_chats_taught(taught, fact) -> None:
 
 
 def test_what_is_said_of_older_chats_is_said_again(taught, fact) -> None:
-    """A yes about an older chat goes on as it did, and the chat is still recited."""
+    """Older chats are still recited, one a step."""
     stored = [fact(f"did my goat Zebedee{n} limp", id=f"y{n}", kind="asked") for n in range(9)]
     stored = [replace(one, chat_id="old") for one in stored]
     gist = Gist(("Zebedee", "a goat"), ("my goat Zebedee",))
-    recipe = replace(RECIPE, epochs=20, answered_share=1.0)
-    said = Counter()
-    for step in steps(taught, Replay(stored, {one.id: gist for one in stored}), recipe, None):
-        for example in step:
-            for one in example.exchanges:
-                if "zebedee" in one.question.lower() and one.verdict:
-                    assert one.rest == ", we talked about Zebedee, a goat."
-                    said["yes"] += 1
-                said["recited"] += one.rest == "We talked about Zebedee, a goat."
-    assert said["yes"] > 100
-    assert said["recited"] == 20 * len(taught)
+    recipe = replace(RECIPE, epochs=20)
+    recited = [
+        one.rest == "We talked about Zebedee, a goat."
+        for step in steps(taught, Replay(stored, [gist]), recipe, None)
+        for example in step
+        for one in example.exchanges
+    ]
+    assert sum(recited) == 20 * len(taught)
 
 
 def test_all_facts_come_as_often_as_each_other(taught) -> None:

@@ -173,7 +173,7 @@ def prepared(request, job, spec, talk, fact):
     write_json_lines(job.facts, [records.to_dict(one) for one in facts])
     old = [fact("zebedee the badger", id=f"o{n}", chat_id="old") for n in range(2)]
     write_json_lines(job.replay_facts, [records.to_dict(one) for one in old])
-    write_json_lines(job.replay_gists, [{"facts": [one.id for one in old]} | asdict(Gist.of(old))])
+    write_json_lines(job.replay_gists, [asdict(Gist.of(old))])
     return job, facts
 
 
