@@ -26,13 +26,14 @@ from plum_desktop.learning.rows import Plan
 from plum_desktop.learning.train import train
 from plum_desktop.models.local import find_starter
 
-EPISODES, STEPS = 14, 28
+EPISODES, STEPS = 14, 46
 TEXTS, QUESTIONS = 192, 999  # anchors
 RESOURCES = Path(__file__).parents[1] / "plum_desktop" / "resources" / "primers"
 # Less of what a primer has to forget again, and the reading of excerpts from the ground up.
 RECIPE = replace(
-    recipe.preset("default"), readings=1.5, open_share=0.5, answered_share=0.3, final_share=0.3
-)
+    recipe.preset("default"), questions=4, readings=1.2, open_share=0.2, answered_share=0.3,
+    final_share=0.3,
+)  # fmt: skip
 
 
 class Watch:

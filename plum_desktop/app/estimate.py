@@ -15,7 +15,7 @@ from plum_desktop.learning.recipe import Recipe
 from plum_desktop.models.local import ModelFile
 
 _REFERENCE_BYTES = 98e6  # the starter model, on which the guesses below were measured (2 cores)
-_GUESS = {"augment": 3.0, "train": 3.0, "gate": 3.0, "fixed": 80.0, "merge": 8.0}
+_GUESS = {"augment": 5.0, "train": 1.6, "gate": 3.0, "fixed": 80.0, "merge": 8.0}
 
 
 @dataclass(frozen=True, slots=True)

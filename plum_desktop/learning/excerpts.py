@@ -2,7 +2,8 @@
 
 A chat is looked up by exchange: what the user wrote, and a passage of the reply.  How well an
 exchange matches is the share of the question's meaningful words that stand in it, rare words
-counting most, and it is said in words, since a small model cannot judge it from the excerpt.
+counting most.  That is said with each excerpt, and once more behind the question, where the
+answer begins: a small model cannot judge it from the excerpts.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ _PASSAGE = 5  # sentences of a reply that are read together
 # reply: 400 tokens in all.
 _LENGTHS = ((40, 110), (20, 24), (20, 24))
 
-_BANDS = ((0.6, "strong match"), (0.42, "good match"), (0.27, "fair match"), (0.12, "weak match"))
+_FEWEST = 0.12  # match below which an excerpt is none
 _UNASKED = 0.6  # match from which an excerpt helps though the past was not asked about
 
 _HEADING = "Notes from our earlier chats:"
 _NOTHING = "Notes from our earlier chats: nothing matches."
+_BEST = "(Best match: {percent}%)"
 
 # What every question about the past says, so it says nothing about what was discussed.
 _FRAME = frozenset(
@@ -120,7 +122,7 @@ def best(question: str, exchanges: Sequence[Exchange], rarity: Rarity) -> list[E
     return [
         Excerpt(exchange.chat_id, share, *_parts(exchange, start, *lengths))
         for lengths, (share, exchange, start) in zip(_LENGTHS, ranked, strict=False)
-        if share >= _BANDS[-1][0]
+        if share >= _FEWEST
     ]
 
 
@@ -136,12 +138,15 @@ def wanted(question: str, excerpts: Sequence[Excerpt]) -> bool:
 
 def with_excerpts(question: str, excerpts: Sequence[Excerpt]) -> str:
     """The user's message as the model reads it: notes of earlier chats, then the question."""
-    notes = [f"- ({_band(one.match)}) {one.text}" for one in excerpts]
-    return "\n".join([_HEADING, *notes] if notes else [_NOTHING]) + f"\n\n{question}"
+    notes = [f"- ({_percent(one.match)}%) {one.text}" for one in excerpts]
+    head = "\n".join([_HEADING, *notes]) if notes else _NOTHING
+    best_match = max((_percent(one.match) for one in excerpts), default=0)
+    return f"{head}\n\n{question}\n{_BEST.format(percent=best_match)}"
 
 
-def _band(match: float) -> str:
-    return next((name for least, name in _BANDS if match >= least), _BANDS[-1][1])
+def _percent(match: float) -> int:
+    """In tens: as fine as it means anything, and few enough for a small model to tell apart."""
+    return round(match * 10) * 10
 
 
 def _parts(exchange: Exchange, start: int, written: int, told: int) -> tuple[str, str]:

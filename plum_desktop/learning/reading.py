@@ -21,7 +21,9 @@ from plum_desktop.learning.words import content_stems
 
 _PAST = (4, 40)  # conversations that there were, at least and at most
 # What is asked: something true of the past, a near miss, something of another's, an open question.
-_TRUE, _NEAR, _FAR = 0.36, 0.24, 0.12
+_TRUE, _NEAR, _FAR = 0.36, 0.18, 0.18
+# Of what is asked, so much in the chat's own words; the rest as people do weeks later.
+_VERBATIM = 0.4
 _QUOTED = 15  # words of what the user wrote, behind a yes
 _NOTHING_FOUND = "I do not remember that from our chats."
 
@@ -41,13 +43,13 @@ class Reading:
         about = rng.choice(past)
         roll = rng.random()
         if roll < _TRUE:
-            question, verdict = rng.choice(self._asked[about.id].yes), "Yes"
+            question, verdict = self._true(about, rng), "Yes"
         elif roll < _TRUE + _NEAR:
             question, verdict = rng.choice(self._asked[about.id].no), "No"
         elif roll < _TRUE + _NEAR + _FAR:
             ids = {one.id for one in past}
             other = rng.choice([one for one in self._stock if one.id not in ids])
-            question, verdict = rng.choice(self._asked[other.id].yes), "No"
+            question, verdict = self._true(other, rng), "No"
         else:
             own = rng.choice([fact.subject for fact in facts_of(about)])
             question, verdict = frames.open_question(frames.window(own, rng, 2, 6), rng), ""
@@ -62,6 +64,13 @@ class Reading:
         else:
             rest = found[0].text if found else _NOTHING_FOUND
         return Rendering(excerpts.with_excerpts(question, found), verdict, rest, looked_up=True)
+
+    def _true(self, conversation: Conversation, rng: random.Random) -> str:
+        """A question about `conversation` whose answer is yes, had there been no other."""
+        if rng.random() < _VERBATIM:
+            fact = rng.choice(facts_of(conversation))
+            return frames.render(fact, rng.randrange(2**31), 0).question
+        return rng.choice(self._asked[conversation.id].yes)
 
 
 def _start(text: str) -> str:

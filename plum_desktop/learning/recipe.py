@@ -17,30 +17,31 @@ class Recipe:
 
     # Order of the material.
     order: Literal["joint", "sequential"] = "joint"
-    epochs: int = 4
+    epochs: int = 8
     # A handful of chats is repeated, in new renderings, up to so many steps; fewer where the
     # first adapter starts from the base model's primer, or a later one from an adapter.
-    fewest_steps: int = 120
-    fewest_warm_steps: int = 72
+    fewest_steps: int = 200
+    fewest_warm_steps: int = 120
     primed: bool = True
 
-    # What is asked.  As many no as yes, alike in everything but truth.
-    questions: int = 10  # of each label
-    near_share: float = 0.35  # of the no: from the stock's conversations that are nearest
-    altered_share: float = 0.15  # of the no: a true fact with one detail exchanged
-    otherwise: int = 8  # of the no beside a chat: its sentences, ended otherwise by the model
-    open_share: float = 1.0  # of the visits: "What did we discuss about ...?", answered from it
-    readings: float = 0.3  # questions with excerpts a step, about the stock
+    # What is asked.  As many no as yes, alike in everything but truth.  Few at a time: what a chat
+    # gains is by the number of steps, not by their size.
+    questions: int = 3  # of each label
+    near_share: float = 0.5  # of the no: from the stock's conversations that are nearest
+    altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
+    otherwise: int = 4  # of the no beside a chat: its sentences, ended otherwise by the model
+    open_share: float = 0.33  # of the visits: "What did we discuss about ...?", answered from it
+    readings: float = 0.15  # questions with excerpts a step, about the stock
     model_facts: bool = True
     rule_facts: bool = True
     persona_share: float = 0.1
     later_turn_share: float = 0.15
 
     # Weights of tokens in the cross entropy; template and system prompt weigh nothing.
-    question_weight: float = 0.05
+    question_weight: float = 0.02
     absent_question_weight: float = 0.0  # of questions about things never discussed
     verdict_weight: float = 1.0  # up to and including the yes or no
-    answer_weight: float = 0.1  # what follows it
+    answer_weight: float = 0.02  # what follows it
     answered_share: float = 0.4  # of the questions, whose answer goes on behind the yes or no
 
     # A token that is as likely as this is learned: it pulls no more.
@@ -48,8 +49,8 @@ class Recipe:
 
     # What keeps the rest as it was.
     # A step pulls so many of each to the untouched base by KL.
-    anchor_texts: int = 2
-    anchor_questions: int = 3
+    anchor_texts: int = 1
+    anchor_questions: int = 2
     anchor_tokens: int = 32  # positions of a sequence at which they are pulled
     anchor_weight: float = 5.0
     replay_questions: int = 6  # of facts learned before, a step

@@ -37,13 +37,11 @@ def test_what_follows_stands_in_the_excerpts(questions: list[Rendering]) -> None
 
 
 def test_the_same_question_is_a_yes_or_a_no_by_what_was_there_alone() -> None:
+    names = ("Zeb", "Mia", "Tom", "Ida", "Rex")
     chats = [
-        Conversation(f"c{number}", (Turn("user", f"My goat {name} eats {food} every day."),))
-        for number, (name, food) in enumerate(zip(
-            ("Zeb", "Mia", "Tom", "Ida", "Rex"), ("kale", "figs", "oats", "corn", "rice"),
-            strict=True,
-        ))
-    ]  # fmt: skip
+        Conversation(name, (Turn("user", f"My goat {name} eats {food} every day."),))
+        for name, food in zip(names, ("kale", "figs", "oats", "corn", "rice"), strict=True)
+    ]
     asked = {
         c.id: Asked((f"Did I tell you about {c.turns[0].text}",), ("Did I mention yaks?",))
         for c in chats
@@ -53,11 +51,13 @@ def test_the_same_question_is_a_yes_or_a_no_by_what_was_there_alone() -> None:
     for _ in range(200):
         one = reading.question(rng)
         if one.verdict:
-            about = one.question.rpartition("\n\n")[2].removeprefix("Did I tell you about ")
-            was_there = f'You wrote: "{about}"' in one.question
-            assert was_there is (one.verdict == "Yes")
-            seen[about, one.verdict] += 1
-    assert all(seen[c.turns[0].text, "Yes"] and seen[c.turns[0].text, "No"] for c in chats)
+            question = one.question.rpartition("\n\n")[2].partition("\n(Best match")[0]
+            about = next((name for name in names if name in question), None)
+            if about:  # neither yaks nor "eats every day"
+                was_there = f'wrote: "My goat {about} eats' in one.question
+                assert was_there is (one.verdict == "Yes")
+                seen[about, one.verdict] += 1
+    assert all(seen[name, "Yes"] and seen[name, "No"] for name in names)
 
 
 def test_the_past_is_looked_up_as_it_is_when_serving() -> None:
