@@ -13,9 +13,10 @@ run: venv
 test: lint
 	@$(BIN)/pytest
 
-# Our own set of conversations, learned and asked about, held to floors: minutes more.
+# Our own conversations learned and asked about, life as it is, runs spoiled on purpose: an hour more.
 test-bench: venv
-	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py tests/e2e/test_life.py
+	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py tests/e2e/test_life.py \
+		tests/learning/test_spoiled_runs.py
 
 lint: venv
 	@$(BIN)/ruff check .

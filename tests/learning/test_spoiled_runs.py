@@ -1,6 +1,7 @@
 """What was spoiled on purpose does not get past the gate: real training, the real engine.
 
-Few steps on four short chats, from the primer on, and the gate's own questions and bounds.
+Four short chats, learned from the primer on in as many steps as a user's would be, and the gate's
+own questions and bounds.  A quarter of an hour, so `make test-bench` runs it.
 """
 
 from __future__ import annotations
@@ -24,11 +25,8 @@ from plum_desktop.learning.tokenize import Encoder
 from plum_desktop.learning.train import rate
 from plum_desktop.models.header import read_header
 
-STEPS = 32
-RECIPE = replace(
-    preset("default"), questions=8, readings=0.0, anchor_texts=1, anchor_questions=1, epochs=1,
-    fewest_steps=STEPS,
-)  # fmt: skip
+STEPS = preset("default").fewest_warm_steps
+RECIPE = replace(preset("default"), readings=0.0, anchor_questions=1, epochs=1, fewest_steps=STEPS)
 ASKED = 12  # of each label
 UNCHANGED = gate.Drift(kl=0.0, perplexity=0.0, same_top=1.0, canaries=1.0)
 CHATS = (

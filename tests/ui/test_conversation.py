@@ -263,7 +263,7 @@ def test_a_temporary_chat_leaves_nothing_behind(
     QTest.keyClick(field(window), Qt.Key.Key_T, CTRL | SHIFT)
     assert chat.composer.property("memory") == "temporary"
     say(window, "A secret thing")
-    qtbot.wait_until(lambda: settled(chat))
+    qtbot.wait_until(lambda: settled(chat) and shown(chat)[-1][1] == double.engine.default)
     double.engine.replies = ["Second reply."]
     say(window, "And another")
     qtbot.wait_until(lambda: settled(chat) and shown(chat)[-1][1] == "Second reply.")
