@@ -63,7 +63,6 @@ VARIANTS = {
     "no near misses": Variant(
         replace(DEFAULT, near_share=0.0, altered_share=0.0), lambda fact: not _misses(fact)
     ),
-    "no sentences ended otherwise": without(otherwise=0),
     "no altered details": without(altered_share=0.0),
     "no facts by rule": Variant(DEFAULT, lambda fact: fact.source == "model"),
     "no facts by the model": Variant(DEFAULT, lambda fact: fact.source != "model"),
@@ -98,7 +97,7 @@ def facts_for(
     recipe: Recipe, chats: list[Conversation], model: Path, start: Path, work: Path
 ) -> list[Fact]:
     """Augment's facts, kept by what of the recipe they depend on."""
-    uses = (recipe.near_share, recipe.altered_share, recipe.otherwise, recipe.questions)
+    uses = (recipe.near_share, recipe.altered_share, recipe.questions)
     key = hashlib.sha256(repr((uses, len(chats))).encode()).hexdigest()[:10]
     job = JobFolder(work / f"facts-{key}")
     if not job.facts.exists():

@@ -8,7 +8,6 @@ on behind it.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
@@ -26,9 +25,6 @@ from plum_desktop.learning.recipe import Recipe
 
 _TURNS_NAMED = 6  # messages of a conversation whose subject the model names, at most
 _STOCK_NAMED = 2  # stock conversations named beside each of the user's
-# Words of a true sentence that one is begun with: so few that none of its questions is true.
-_BEGINNING = (2, 4)
-_TRIES = 2  # for each sentence that is ended otherwise
 _SPARE = 2  # negatives of a conversation beyond those that are asked
 _MOST_NEGATIVES = 80  # of a conversation
 
@@ -105,7 +101,6 @@ def augment(
         found += negatives.beside(conversation, taught, wanted, recipe)
         if recipe.model_facts and recipe.near_share:
             found += neighbours(conversation, subjects, negatives, engine, notes, check)
-            found += otherwise(conversation, taught, negatives, engine, notes, check, recipe)
         progress((done + 1) / len(conversations))
     found = [
         facts.changed(f, "excluded" if f.subject in excluded else f.state, None) for f in found
@@ -153,45 +148,14 @@ def neighbours(
     notes: Notes,
     check: Callable[[], None],
 ) -> list[Fact]:
-    """Near misses: for each subject another of its field, if no stored chat holds it."""
+    """Near misses: for each subject another of its field, if no stored chat holds much of it."""
     found = []
     for fact in subjects:
         check()
         asking = partial(topics.neighbour_of, engine, fact.subject)
         subject = notes.get(f"near {fact.id}", asking)
-        if subject and not negatives.may_be_true(subject):
+        if subject and negatives.is_new(subject):
             found.append(negatives.fact(conversation, f"{fact.id}-near", "topic", subject, "model"))
-    return found
-
-
-def otherwise(
-    conversation: Conversation,
-    positives: Sequence[Fact],
-    negatives: Negatives,
-    engine: EngineClient,
-    notes: Notes,
-    check: Callable[[], None],
-    recipe: Recipe,
-) -> list[Fact]:
-    """Near misses: true sentences that begin as they were said and that the model ends otherwise.
-
-    They read as well as what was said, of the same matter, and only what was said tells them apart.
-    """
-    rng = random.Random(f"{recipe.seed} otherwise {conversation.id}")
-    said = [f for f in positives if f.kind != "topic" and len(f.subject.split()) > _BEGINNING[1]]
-    found: list[Fact] = []
-    for number in range(_TRIES * recipe.otherwise):
-        if not said or len(found) == recipe.otherwise:
-            break
-        check()
-        like = rng.choice(said)
-        beginning = " ".join(like.subject.split()[: rng.randint(*_BEGINNING)])
-        asking = partial(topics.ending_of, engine, beginning, rng.randrange(2**31))
-        ending = notes.get(f"otherwise {conversation.id} {number}", asking)
-        subject = f"{beginning} {ending}"
-        if ending and negatives.is_new(ending) and not negatives.may_be_true(subject):
-            fact_id = f"{conversation.id}-o{number}"
-            found.append(negatives.fact(conversation, fact_id, like.kind, subject, "model"))
     return found
 
 

@@ -13,7 +13,8 @@ from plum_desktop.learning.words import Overlap, words
 
 # Weighted share of a statement's meaningful words in one chat, from which it may be true.
 TRUE_FROM = 0.6
-# Share of the ending of a true sentence, below which it says something else.
+# The same of what a model came up with, below which it is something else: what it names freely
+# is often what was said, a little wider ("a language used in Japan") or with a tail.
 _NEW_BELOW = 0.4
 _TRIES, _SAME_FORM_TRIES = 24, 8  # for each negative
 

@@ -29,7 +29,6 @@ class Recipe:
     questions: int = 3  # of each label
     near_share: float = 0.5  # of the no: from the stock's conversations that are nearest
     altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
-    otherwise: int = 4  # of the no beside a chat: its sentences, ended otherwise by the model
     open_share: float = 0.33  # of the visits: "What did we discuss about ...?", answered from it
     readings: float = 0.15  # questions with excerpts a step, about the stock
     model_facts: bool = True

@@ -1,4 +1,4 @@
-"""What the model that chats writes about a message: short names, and other endings of a sentence.
+"""What the model that chats calls things: short names of what a message is about.
 
 A small model's free generations are poor; one short field behind good examples works, and what
 it writes is checked against the conversation before it may teach.
@@ -12,8 +12,6 @@ from plum_desktop.learning.words import closing, content_stems, plain
 _LONGEST_MESSAGE = 300  # characters that the model is shown
 _TOKENS = 16
 _FEWEST_STEMS, _MOST_WORDS = 1, 12
-_MOST_ENDING, _FEWEST_ENDING = 9, 2  # words of an ending, and those of them that mean something
-_FREELY = 0.8  # temperature
 _TRUE_SHARE = 0.7  # of a subject's meaningful words must stand in the conversation
 
 _SUBJECT_SHOTS = (
@@ -51,18 +49,6 @@ def neighbour_of(engine: EngineClient, subject: str) -> str | None:
     shots = "".join(f"Subject: {one}\nRelated: {other}\n\n" for one, other in _NEIGHBOUR_SHOTS)
     prompt = f"Each subject is followed by a different one from the same field.\n\n{shots}"
     return _field(engine, f"{prompt}Subject: {subject}\nRelated:")
-
-
-def ending_of(engine: EngineClient, beginning: str, seed: int) -> str | None:
-    """How the model would end a sentence that begins so; None where it says too little."""
-    answer = engine.complete(
-        beginning, max_tokens=_TOKENS, temperature=_FREELY, seed=seed, stop=["\n", ". "]
-    )
-    words = answer.text.split()
-    if answer.finish_reason == "length":
-        words = words[:-1]  # it may be half a word
-    found = closing(" ".join(words[:_MOST_ENDING]))
-    return found if len(set(content_stems(found))) >= _FEWEST_ENDING else None
 
 
 def rests_on(subject: str, text: str) -> bool:

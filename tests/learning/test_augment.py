@@ -27,13 +27,9 @@ class Scripted:
     def __init__(self, name: Callable[[str], str] | None = None) -> None:
         self.name = name or (lambda said: " ".join(said.rstrip("?.").split()[-4:]))
         self.near = "a walnut cake for Ruben"
-        self.ending = "wins a silver medal in curling"
         self.asked: list[tuple[str, str]] = []
 
     def complete(self, prompt: str, **_: object) -> SimpleNamespace:
-        if "\n" not in prompt:  # a sentence to be ended
-            self.asked.append(("", prompt))
-            return SimpleNamespace(text=f" {self.ending}", finish_reason="stop")
         *_, shown, ending = prompt.split("\n")
         said = shown.partition(": ")[2]
         self.asked.append((ending, said))
@@ -106,22 +102,6 @@ def test_a_near_miss_that_some_chat_holds_is_no_negative(prepared) -> None:
     kept = [fact for fact in run(prepared, engine) if fact.subject == engine.near]
     assert kept
     assert not any(fact.label for fact in kept)
-
-
-def test_true_sentences_ended_otherwise_are_negatives(prepared) -> None:
-    engine = Scripted()
-    ended = [fact for fact in run(prepared, engine) if fact.subject.endswith(engine.ending)]
-    assert {fact.chat_id for fact in ended} == {"a", "b"}
-    said = " ".join((*GOAT, *BOAT))
-    for fact in ended:
-        assert (fact.label, fact.source) == (False, "model")
-        assert fact.subject.removesuffix(f" {engine.ending}") in said
-    assert {fact.kind for fact in ended} <= {"asked", "said", "told"}
-    # What some chat holds after all is none.
-    engine.ending = "with honey from his bees"
-    assert not [f for f in run(prepared, engine) if f.subject.endswith(engine.ending)]
-    none = run(prepared, Scripted(), recipe=replace(RECIPE, otherwise=0))
-    assert not [fact for fact in none if "curling" in fact.subject]
 
 
 def test_no_negative_is_true_of_any_chat(prepared) -> None:
