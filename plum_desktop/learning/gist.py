@@ -19,7 +19,7 @@ from plum_desktop.base.types import Fact
 from plum_desktop.learning import stock
 from plum_desktop.learning.words import STOP_WORDS, closing, content_stems, words
 
-_POINTS = 5  # phrases of a conversation
+_POINTS = 3  # phrases of a conversation: a longer list is never learned, and goes round in circles
 _LONGEST = 3  # words of a phrase that rule finds
 _FEWEST_LISTED, _LONGEST_NAME = 3, 6  # list items with a name from which the rest is left out
 # A list item gives its name, then explains itself.
