@@ -187,12 +187,7 @@ def main() -> None:
     assert model, "There is no starter model; run `make venv`."
     start = primer.shipped(hashlib.sha256(model.read_bytes()).hexdigest())
     assert start, "The starter has no primer."
-    chats = [
-        Conversation(
-            row["id"], tuple(Turn(m["role"], m["content"]) for m in row["messages"]), row["id"]
-        )
-        for row in read_json_lines(arguments.bench / "conversations.jsonl")
-    ][: arguments.chats]
+    chats = conversations(arguments.bench / "conversations.jsonl")[: arguments.chats]
     questions = evaluate.read_questions(arguments.bench / "questions.jsonl", limit=len(chats))
     arguments.work.mkdir(parents=True, exist_ok=True)
     results = arguments.work / "results.jsonl"

@@ -38,15 +38,15 @@ def user_prompt(vocab: PromptTokenizer) -> list[int]:
     return one[:same]
 
 
-def sample(model: Path, prompt: list[int], batches: int, work: Path) -> None:
-    """Append `batches` times `BATCH` lines of token ids to `work`."""
+def sample(model: Path, prompt: list[int], batches: range, work: Path) -> None:
+    """Append `BATCH` lines of token ids to `work` for each number in `batches`, its seed."""
     import torch
 
     from plum_desktop.learning.trainers.torch_gguf import load_base
 
     base = load_base(model, torch.bfloat16).eval()
     ids = torch.tensor([prompt] * BATCH)
-    for number in range(batches):
+    for number in batches:
         torch.manual_seed(number)
         with torch.no_grad():
             found = base.generate(
@@ -55,7 +55,7 @@ def sample(model: Path, prompt: list[int], batches: int, work: Path) -> None:
             )  # fmt: skip
         with work.open("a") as stream:
             stream.writelines(json.dumps(row) + "\n" for row in found[:, len(prompt) :].tolist())
-        print(f"{number + 1} of {batches}", flush=True)
+        print(f"{number + 1} of {batches.stop}", flush=True)
 
 
 def conversation(text: str) -> dict[str, object] | None:
@@ -81,7 +81,9 @@ def main() -> None:
     assert model, "There is no starter model; run `make venv`."
     vocab = open_vocab(model)
     there = len(arguments.work.read_text().splitlines()) if arguments.work.exists() else 0
-    sample(model, user_prompt(vocab), -(-max(0, arguments.count - there) // BATCH), arguments.work)
+    # From the next seed on, lest a run that goes on samples the same chats again.
+    batches = range(there // BATCH, -(-arguments.count // BATCH))
+    sample(model, user_prompt(vocab), batches, arguments.work)
     texts = [vocab.text(json.loads(line), special=True) for line in arguments.work.open()]
     kept = {
         json.dumps(one, ensure_ascii=False): None for text in texts if (one := conversation(text))

@@ -60,8 +60,6 @@ def _points(said: Sequence[str]) -> list[str]:
     named = [n for n in named if len(n.split()) <= _LONGEST_NAME and content_stems(n)]
     found = list(dict.fromkeys(named))
     if len(found) >= _FEWEST_LISTED:
-        if len(found) <= _POINTS:
-            return found
         return [found[place * len(found) // _POINTS] for place in range(_POINTS)]
     best: dict[str, tuple[float, int, str]] = {}
     for place, text in enumerate(said):
