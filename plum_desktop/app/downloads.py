@@ -189,6 +189,9 @@ class DownloadService:
                 model = self._current = self._queue.pop(0)
                 self._stop, self._dropped = threading.Event(), False
                 stop = self._stop
+                begun = replace(_paused(model, self._part(model)), state="downloading")
+                self._downloads[model.file] = begun
+            self._tell(begun)
             state, error = self._run(model, stop)
             with self._lock:
                 self._current = None

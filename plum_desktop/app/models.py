@@ -48,6 +48,7 @@ class ModelInfo:
     starter: bool
     fit_reason: str = ""  # a sentence; empty where the file cannot be read
     learn_seconds: float | None = None  # a chat, about; None: it cannot learn, or nobody knows
+    good_for: str = ""  # of a model of the catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ class ModelService:
             starter=file.starter,
             fit_reason=why,
             learn_seconds=seconds(file.size) if seconds else None,
+            good_for=next((each.good_for for each in catalog() if each.file == file.name), ""),
         )
 
     def _offer(self, model: CatalogModel, seconds: Seconds | None) -> Offer:

@@ -199,8 +199,9 @@ class _Download:
                 f"{self._host} offers another {self._name} than the one that Plum knows, so "
                 "nothing was downloaded; a newer Plum may know it."
             )
-        length = "content-length" if not response.is_redirect else "x-linked-size"
-        size = response.headers.get("x-linked-size") or response.headers.get(length, "")
+        size = response.headers.get("x-linked-size", "")
+        if not size and not response.is_redirect:
+            size = response.headers.get("content-length", "")
         return Origin(
             self._url,
             etag if "x-linked-etag" not in response.headers else "",
