@@ -15,6 +15,7 @@ from plum_desktop.learning.recipe import Recipe
 from plum_desktop.models.local import ModelFile
 
 _REFERENCE_BYTES = 98e6  # the starter model, on which the guesses below were measured (2 cores)
+_USUAL = [16] * 10  # messages of the chats of a usual run
 _GUESS = {"augment": 5.0, "train": 1.6, "gate": 3.0, "fixed": 80.0, "merge": 8.0}
 
 
@@ -47,6 +48,7 @@ class Estimates:
 
     def __init__(self, folder: DataFolder, model: ModelFile, backend: str) -> None:
         self._path = folder.cache / f"speed-{backend}-{model.sha256[:16]}.json"
+        self._size = model.size
         scale = max(0.2, model.size / _REFERENCE_BYTES)
         self._speed = {key: guess * scale for key, guess in _GUESS.items()}
         # A cache: whatever is wrong with it, the guesses do.
@@ -66,6 +68,13 @@ class Estimates:
             gate=self._speed["gate"] * chats + self._speed["fixed"],
             merge=self._speed["merge"],
         )
+
+    def a_chat(self, recipe: Recipe, size: int) -> float:
+        """Seconds a chat in a usual run on a model of `size` bytes, as this model's speed has it.
+
+        What learns and answers reads all of a model for each token, so size is what counts.
+        """
+        return self.job(recipe, _USUAL).total / len(_USUAL) * size / self._size
 
     def learn(self, measured: Mapping[str, float]) -> None:
         """Keep what a run measured; the newest counts as much as all before it."""

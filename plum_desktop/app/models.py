@@ -6,14 +6,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from plum_desktop.app.backend import trainer_for
+from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import PlumError
+from plum_desktop.base.files import megabytes
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.learning import recipe as recipes
 from plum_desktop.models import local
-from plum_desktop.models.fit import Fit, chat_bytes, fit, memory
-from plum_desktop.models.header import GGUFHeader, read_header
+from plum_desktop.models.catalog import CatalogModel, catalog
+from plum_desktop.models.fit import (
+    Fit,
+    Shape,
+    chat_bytes,
+    fit,
+    memory,
+    training_bytes,
+    why_fit,
+    why_no_room,
+)
+from plum_desktop.models.header import read_header
 from plum_desktop.models.local import ModelFile
-from plum_desktop.models.support import why_not, why_not_chat
+from plum_desktop.models.support import why_not, why_not_chat, why_not_expected
+
+Seconds = Callable[[int], float]  # of learning a chat, by a model's size in bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,21 @@ class ModelInfo:
     in_use: bool
     fit: Fit
     starter: bool
+    fit_reason: str = ""  # a sentence; empty where the file cannot be read
+    learn_seconds: float | None = None  # a chat, about; None: it cannot learn, or nobody knows
+    good_for: str = ""  # of a model of the catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model of the catalog that is not here, as it would be on this machine."""
+
+    model: CatalogModel
+    fit: Fit
+    fit_reason: str
+    can_learn: bool
+    why_not: str | None
+    learn_seconds: float | None  # a chat, about; None: it cannot learn
 
 
 class ModelService:
@@ -38,6 +69,12 @@ class ModelService:
     def __init__(self, folder: DataFolder, preferences: Preferences) -> None:
         self._folder = folder
         self._preferences = preferences
+
+    def offers(self) -> list[Offer]:
+        """The models of the catalog that are not here, in its order."""
+        here = {file.name for file in local.list_models(self._folder.models)}
+        seconds = self._seconds(read=True)
+        return [self._offer(model, seconds) for model in catalog() if model.file not in here]
 
     def list(self) -> list[ModelInfo]:
         """Every model by name, damaged ones too."""
@@ -90,7 +127,8 @@ class ModelService:
 
     def fits_in_memory(self, path: Path) -> bool:
         """Whether this machine can hold the GGUF file at the context that is set."""
-        return self._fit(read_header(path)) == "fits"
+        needed = self._chat_bytes(Shape.of(read_header(path)))
+        return fit(needed, memory()) == "fits"
 
     def _info(self, file: ModelFile) -> ModelInfo:
         try:
@@ -100,7 +138,10 @@ class ModelService:
                 file.name, file.size, "", "", 0, False, str(error), self._in_use(file),
                 "will not fit", file.starter,
             )  # fmt: skip
-        reason = why_not(header)
+        shape = Shape.of(header)
+        reason = why_not(header) or _too_large_to_learn(shape)
+        verdict, why = why_fit(self._chat_bytes(shape), memory())
+        seconds = self._seconds() if reason is None else None
         return ModelInfo(
             name=file.name,
             size=file.size,
@@ -110,14 +151,52 @@ class ModelService:
             can_learn=reason is None,
             why_not=reason,
             in_use=self._in_use(file),
-            fit=self._fit(header),
+            fit=verdict,
             starter=file.starter,
+            fit_reason=why,
+            learn_seconds=seconds(file.size) if seconds else None,
+            good_for=next((each.good_for for each in catalog() if each.file == file.name), ""),
         )
+
+    def _offer(self, model: CatalogModel, seconds: Seconds | None) -> Offer:
+        verdict, why = why_fit(self._chat_bytes(model.shape), memory())
+        if no_room := why_no_room(model.approximate_size, self._folder.models):
+            verdict, why = "will not fit", no_room
+        reason = why_not_expected(model.name, model.architecture, model.parts)
+        reason = reason or _too_large_to_learn(model.shape)
+        learns = seconds(model.approximate_size) if seconds and reason is None else None
+        return Offer(model, verdict, why, reason is None, reason, learns)
+
+    def _seconds(self, *, read: bool = False) -> Seconds | None:
+        """How long a chat takes to learn by a model's size, as the model in use measured it.
+
+        Its measures lie under its digest, for which the file is only read where `read` says so.
+        """
+        settings = self._preferences.current
+        try:
+            trainer = trainer_for(settings.backend)  # type: ignore[arg-type]
+            file = self.file()
+            if not (read or file.known_sha256):
+                return None
+            estimates = Estimates(self._folder, file, trainer)
+        except PlumError:
+            return None
+        recipe = recipes.preset(settings.recipe)
+        return lambda size: estimates.a_chat(recipe, size)
 
     def _in_use(self, file: ModelFile) -> bool:
         chosen = self._preferences.current.model
         return file.starter if not chosen else chosen in (file.name, file.path.stem)
 
-    def _fit(self, header: GGUFHeader) -> Fit:
-        context = self._preferences.current.context or header.context_length
-        return fit(chat_bytes(header, context), memory())
+    def _chat_bytes(self, shape: Shape) -> int:
+        return chat_bytes(shape, self._preferences.current.context or shape.context)
+
+
+def _too_large_to_learn(shape: Shape) -> str | None:
+    needed, machine = training_bytes(shape), memory()
+    if fit(needed, machine) != "will not fit":
+        return None
+    return (
+        f"Learning on it needs {megabytes(needed)} of memory, and this computer has "
+        f"{megabytes(machine.total)}."
+    )

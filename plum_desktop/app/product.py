@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plum_desktop.app.adapters import AdapterService
 from plum_desktop.app.chat import ChatService
+from plum_desktop.app.downloads import DownloadService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.models import ModelService
@@ -23,6 +24,7 @@ class Plum:
         self.store = Store(folder.database, folder.backups)
         self._preferences = Preferences(folder.settings)
         self.models = ModelService(folder, self._preferences)
+        self.downloads = DownloadService(folder, self._preferences)
         self.serving = Serving(folder, self.store, self.models, self._preferences)
         self.chats = ChatService(self.store, self.serving, self._preferences)
         self.memory = MemoryService(self.store)
@@ -44,6 +46,7 @@ class Plum:
             self._preferences.set(key, value)
 
     def close(self) -> None:
-        """End the engine and close the database."""
+        """Pause what downloads, end the engine and close the database."""
+        self.downloads.close()
         self.serving.close()
         self.store.close()

@@ -68,6 +68,10 @@ class DataFolder:
         """Held while a chat generates, in whichever process; training gives way to it."""
         return self.root / "busy.lock"
 
+    @property
+    def download_lock(self) -> Path:
+        return self.root / "download.lock"
+
     def adapter(self, adapter_id: str) -> Path:
         return self.adapters / adapter_id
 

@@ -12,14 +12,16 @@ from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import read_json, write_json
 
 
-def _setting(default: Any, title: str, text: str, choices: tuple[Any, ...] = ()) -> Any:
-    metadata = {"title": title, "help": text, "choices": choices}
+def _setting(
+    default: Any, title: str, text: str, choices: tuple[Any, ...] = (), *, secret: bool = False
+) -> Any:
+    metadata = {"title": title, "help": text, "choices": choices, "secret": secret}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting.  `field.metadata` has `title`, `help` and `choices` for a settings page."""
+    """Every setting.  `field.metadata` has `title`, `help`, `choices` and `secret` for a page."""
 
     model: str = _setting("", "Model", "File name of the model in use; empty: the starter model.")
     persona: str = _setting("", "Persona", "System prompt of new chats; empty: the model's own.")
@@ -35,6 +37,13 @@ class Settings:
         "auto", "Trainer", "What learns: torch, mlx, or whichever fits.", ("auto", "torch", "mlx")
     )
     recipe: str = _setting("default", "Recipe", "How to learn.", ("default", "paper"))
+    endpoint: str = _setting(
+        "", "Download from", "Address of a mirror of Hugging Face; empty: huggingface.co."
+    )
+    token: str = _setting(
+        "", "Access token", "Of your Hugging Face account, for models that ask for one.",
+        secret=True,
+    )  # fmt: skip
     theme: str = _setting("system", "Theme", "Colours of the window.", ("system", "light", "dark"))
 
 

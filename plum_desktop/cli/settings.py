@@ -34,6 +34,8 @@ def get(session: Session, key: str | None, as_json: bool) -> None:
     else:
         for field in dataclasses.fields(Settings):
             shown = values[field.name] if values[field.name] != "" else "(empty)"
+            if field.metadata["secret"] and values[field.name]:
+                shown = "(set)"
             click.echo(f"{field.name} = {shown}\n    {field.metadata['help']}")
 
 

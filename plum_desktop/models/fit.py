@@ -1,13 +1,17 @@
 """Whether a model fits this machine: estimates of memory for chatting and for learning.
 
-Estimates lean to the high side; a test holds them against a real process.
+Estimates lean to the high side; a test holds them against a real process.  The engine works on
+the processor alone, so a graphics card neither helps nor counts.
 """
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from plum_desktop.base.files import megabytes
 from plum_desktop.models.header import GGUFHeader
 
 Fit = Literal["fits", "slow", "will not fit"]
@@ -18,6 +22,7 @@ _BATCH = 512  # tokens that llama.cpp reads at once
 _CACHE_BYTES = 2  # a number in the KV cache (F16)
 _ROOM = 0.9  # of what is free may be taken before it counts as slow
 _PRESSED = 0.85  # of all memory; beyond it the system swaps without end
+DISK_RESERVE = 300_000_000  # bytes that a download leaves free for everything else
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,43 @@ class Memory:
     available: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The numbers of a model that its memory depends on."""
+
+    file_size: int  # bytes
+    parameters: int
+    layers: int
+    kv_heads: int
+    head_size: int  # of a key and a value together
+    embedding: int
+    inner: int  # of the MLP
+    vocabulary: int
+    context: int  # tokens it was made for; 0: the file does not say
+    sides: int  # both sides of every matrix in the blocks, added up
+
+    @classmethod
+    def of(cls, header: GGUFHeader) -> Shape:
+        heads = header.of_architecture("attention.head_count", 1)
+        embedding = header.of_architecture("embedding_length")
+        width = embedding // max(1, heads)
+        key = header.of_architecture("attention.key_length", width)
+        value = header.of_architecture("attention.value_length", width)
+        matrices = (t for t in header.tensors.values() if len(t.shape) == 2 and "blk." in t.name)
+        return cls(
+            file_size=header.file_size,
+            parameters=header.parameters,
+            layers=header.block_count,
+            kv_heads=header.of_architecture("attention.head_count_kv", heads),
+            head_size=key + value,
+            embedding=embedding,
+            inner=header.of_architecture("feed_forward_length"),
+            vocabulary=header.vocabulary,
+            context=header.context_length,
+            sides=sum(sum(matrix.shape) for matrix in matrices),
+        )
+
+
 def memory() -> Memory:
     import psutil
 
@@ -35,21 +77,16 @@ def memory() -> Memory:
     return Memory(now.total, now.available)
 
 
-def chat_bytes(header: GGUFHeader, n_ctx: int) -> int:
+def chat_bytes(model: Shape, n_ctx: int) -> int:
     """Memory an engine needs to chat with the model at a context of `n_ctx` tokens."""
-    heads = header.of_architecture("attention.head_count", 1)
-    kv_heads = header.of_architecture("attention.head_count_kv", heads)
-    width = header.of_architecture("embedding_length") // max(1, heads)
-    key = header.of_architecture("attention.key_length", width)
-    value = header.of_architecture("attention.value_length", width)
-    context = min(n_ctx, header.context_length or n_ctx)
-    cache = header.block_count * context * kv_heads * (key + value) * _CACHE_BYTES
-    logits = _BATCH * header.vocabulary * 4
-    return _PROGRAM + header.file_size + cache + logits
+    context = min(n_ctx, model.context or n_ctx)
+    cache = model.layers * context * model.kv_heads * model.head_size * _CACHE_BYTES
+    logits = _BATCH * model.vocabulary * 4
+    return _PROGRAM + model.file_size + cache + logits
 
 
 def training_bytes(
-    header: GGUFHeader, *, rank: int = 16, tokens: int = 1024, weight_bytes: int = 2
+    model: Shape, *, rank: int = 16, tokens: int = 1024, weight_bytes: int = 2
 ) -> int:
     """Memory a learning run needs: `tokens` in one step, the base at `weight_bytes` a number.
 
@@ -57,13 +94,10 @@ def training_bytes(
     activations that the backward pass keeps (about 16 vectors a layer and token, half as wide
     again for the MLP's own).
     """
-    linear = [t.shape for t in header.tensors.values() if len(t.shape) == 2 and "blk." in t.name]
-    lora = sum(rank * sum(shape) for shape in linear) * 16
-    inner = header.of_architecture("embedding_length") * 10
-    inner += header.of_architecture("feed_forward_length") * 4
-    activations = tokens * header.block_count * inner * 4
-    logits = tokens // 2 * header.vocabulary * 4 * 2
-    return _TRAINER + header.parameters * weight_bytes + lora + activations + logits
+    lora = rank * model.sides * 16
+    activations = tokens * model.layers * (model.embedding * 10 + model.inner * 4) * 4
+    logits = tokens // 2 * model.vocabulary * 4 * 2
+    return _TRAINER + model.parameters * weight_bytes + lora + activations + logits
 
 
 def fit(needed: int, machine: Memory) -> Fit:
@@ -71,3 +105,27 @@ def fit(needed: int, machine: Memory) -> Fit:
     if needed <= max(machine.available, machine.total // 2) * _ROOM:
         return "fits"
     return "slow" if needed <= machine.total * _PRESSED else "will not fit"
+
+
+def why_fit(needed: int, machine: Memory) -> tuple[Fit, str]:
+    """The verdict of `fit`, and the sentence that gives its reason."""
+    verdict = fit(needed, machine)
+    need, total = megabytes(needed), megabytes(machine.total)
+    reason = {
+        "fits": f"Needs {need} of memory; this computer has {total}.",
+        "slow": f"Needs {need} of memory, and of {total} only {megabytes(machine.available)} is "
+        "free: close other programs, or expect it to be slow.",
+        "will not fit": f"Needs {need} of memory, and this computer has {total}.",
+    }[verdict]
+    return verdict, reason
+
+
+def why_no_room(size: int, folder: Path) -> str | None:
+    """None where `folder`'s disk has room for `size` more bytes; else the sentence that says so."""
+    free = shutil.disk_usage(folder).free
+    if size + DISK_RESERVE <= free:
+        return None
+    return (
+        f"Takes {megabytes(size)} of disk space, and only {megabytes(free)} is free; free some "
+        "space first."
+    )

@@ -47,21 +47,29 @@ class ModelFile:
 
         Raises PlumError where the file has gone.
         """
-        key = str(self.path.resolve())
+        if known := self.known_sha256:
+            return known
         try:
-            status = self.path.stat()
-            stamp = [status.st_size, status.st_mtime_ns]
-            entry = _read_digests(self.digests).get(key)
-            if isinstance(entry, list) and entry[:2] == stamp and len(entry) == 3:
-                return str(entry[2])
             digest = sha256_of(self.path)
+            remember_digest(self.path, digest, self.digests)
         except OSError as error:
             raise PlumError(f"{self.path} cannot be read ({error.strerror}).") from error
-        known = {
-            path: kept for path, kept in _read_digests(self.digests).items() if Path(path).exists()
-        }
-        write_json(self.digests, {**known, key: [*stamp, digest]})
         return digest
+
+    @property
+    def known_sha256(self) -> str | None:
+        """The digest if it is remembered; None where the file would have to be read for it.
+
+        Raises PlumError where the file has gone.
+        """
+        try:
+            stamp = _stamp(self.path)
+        except OSError as error:
+            raise PlumError(f"{self.path} cannot be read ({error.strerror}).") from error
+        entry = _read_digests(self.digests).get(str(self.path.resolve()))
+        if isinstance(entry, list) and entry[:2] == stamp and len(entry) == 3:
+            return str(entry[2])
+        return None
 
 
 def list_models(folder: Path) -> list[ModelFile]:
@@ -132,6 +140,13 @@ def add_model(
     return _model(folder, target)
 
 
+def remember_digest(path: Path, digest: str, digests: Path | None = None) -> None:
+    """Keep the sha256 of the model `path`, in its folder unless `digests` says where."""
+    digests = digests or path.parent / _DIGESTS
+    known = {name: kept for name, kept in _read_digests(digests).items() if Path(name).exists()}
+    write_json(digests, {**known, str(path.resolve()): [*_stamp(path), digest]})
+
+
 def remove_model(folder: Path, name: str) -> None:
     """Delete a model from `folder`.  Raises PlumError where it is not there."""
     model = resolve(folder, name)
@@ -168,3 +183,8 @@ def _read_digests(path: Path) -> dict[str, list[object]]:
     except (FileNotFoundError, DamagedFile):
         return {}
     return stored if isinstance(stored, dict) else {}
+
+
+def _stamp(path: Path) -> list[object]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from plum_desktop.models.header import GGUFHeader
 
 _LAYER = frozenset({
@@ -56,18 +58,12 @@ def why_not(header: GGUFHeader) -> str | None:
             f"{header.path.name} already has memories merged into it; to learn more, use the "
             "model that it was made from."
         )
-    if header.architecture not in LEARNABLE:
-        return (
-            f"Models of the kind {header.architecture!r} can chat but not learn yet; "
-            f"those that can are {', '.join(LEARNABLE)}."
-        )
+    if reason := _unknown_kind(header.architecture):
+        return reason
     if header.of_architecture("expert_count") > 0:
         return "Models made of several experts can chat but not learn yet."
     if part := _unknown_part(header):
-        return (
-            f"{header.path.name} has a part that learning does not know yet ({part}), so it can "
-            "only chat."
-        )
+        return _cannot_apply(header.path.name, part)
     unreadable = {tensor.type_name for tensor in header.tensors.values()} - _READABLE_TYPES
     if unreadable:
         return (
@@ -77,14 +73,42 @@ def why_not(header: GGUFHeader) -> str | None:
     return None
 
 
+def why_not_expected(name: str, architecture: str, parts: Iterable[str] = ()) -> str | None:
+    """What `why_not` will say of a model that is not here yet.
+
+    `parts` are those of its tensors that not every model of its architecture has.
+    """
+    if reason := _unknown_kind(architecture):
+        return reason
+    part = _unknown_tensor(architecture, parts)
+    return _cannot_apply(name, part) if part else None
+
+
+def _unknown_kind(architecture: str) -> str | None:
+    if architecture in LEARNABLE:
+        return None
+    return (
+        f"Models of the kind {architecture!r} can chat but not learn yet; "
+        f"those that can are {', '.join(LEARNABLE)}."
+    )
+
+
+def _cannot_apply(name: str, part: str) -> str:
+    return f"{name} has a part that learning does not know yet ({part}), so it can only chat."
+
+
 def _unknown_part(header: GGUFHeader) -> str | None:
     """A tensor or setting that changes what the model computes and that no trainer applies."""
     scaling = f"{header.architecture}.rope.scaling.type"
     if header.metadata.get(scaling, "none") != "none":
         return scaling
-    for name in header.tensors:
+    return _unknown_tensor(header.architecture, header.tensors)
+
+
+def _unknown_tensor(architecture: str, names: Iterable[str]) -> str | None:
+    for name in names:
         prefix, _, rest = name.partition(".")
-        known = _BLOCKS[header.architecture] if prefix == "blk" else _OUTSIDE
+        known = _BLOCKS[architecture] if prefix == "blk" else _OUTSIDE
         if (rest.partition(".")[2] if prefix == "blk" else name) not in known:
             return name
     return None

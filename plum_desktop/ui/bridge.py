@@ -59,6 +59,7 @@ class Bridge(QObject):
         reply_ended(chat_id, error): `error` is a sentence, or None.
         engine_progressed(fraction, text): a model is being loaded.
         learning_progressed(progress), learning_ended(outcome): of the job started here.
+        download_changed(download): of a model, as it goes on.
         failed(sentence): of work whose asker shows no failures itself.
         store_changed(): another process wrote to the database.
     """
@@ -68,6 +69,7 @@ class Bridge(QObject):
     engine_progressed = Signal(float, str)
     learning_progressed = Signal(object)
     learning_ended = Signal(object)
+    download_changed = Signal(object)
     failed = Signal(str)
     store_changed = Signal()
 
@@ -95,6 +97,7 @@ class Bridge(QObject):
         self._watch = QTimer(self, interval=_WATCH_MS)
         self._watch.timeout.connect(self._look_for_changes)
         plum.serving.on_progress = self._from_any_thread(self.engine_progressed.emit)
+        plum.downloads.on_change = self._from_any_thread(self.download_changed.emit)
 
     # Work
 
@@ -221,6 +224,7 @@ class Bridge(QObject):
         self._pace.stop()
         self.plum.serving.on_progress = None
         self.stop_reply()
+        self.plum.downloads.close()
         for pool in self._pools.values():
             pool.waitForDone(_PATIENCE_MS)
 

@@ -129,6 +129,8 @@ class SettingsPage(Page):
             text.left.connect(lambda: self._set(key, text.toPlainText()))
             return text
         line = QLineEdit()
+        if field.metadata["secret"]:
+            line.setEchoMode(QLineEdit.EchoMode.Password)
         line.editingFinished.connect(lambda: self._set(key, line.text()))
         return line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMainWindow,
     QMessageBox,
+    QPushButton,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -106,6 +107,7 @@ class MainWindow(QMainWindow):
         around = QVBoxLayout()
         around.setContentsMargins(12, 0, 12, 8)
         around.addWidget(self.offer)
+        around.addWidget(self.models.unfinished)
         column.addWidget(self.stack, 1)
         column.addLayout(around)
         middle = QHBoxLayout()
@@ -172,6 +174,8 @@ class MainWindow(QMainWindow):
         self.learning.learn_asked.connect(self.open_sheet)
         self.learning.serving_changed.connect(self._on_serving_changed)
         self.models.models_changed.connect(self._on_models_changed)
+        self.models.learn_asked.connect(self.open_sheet)
+        self.models.news.connect(self._on_news)
         self.settings.setting_changed.connect(self._on_setting_changed)
 
         self.status.learn_asked.connect(self.open_sheet)
@@ -210,6 +214,7 @@ class MainWindow(QMainWindow):
         self.bridge.ask(tidy, owner=self)
         self.side.refresh()
         self.models.refresh()
+        self.models.look_for_unfinished()
         self.lessons.look_for_interrupted()
         self.lessons.look_soon()
         self._learn_what_is_remembered()
@@ -328,11 +333,11 @@ class MainWindow(QMainWindow):
             self.conversation.notice.set_buttons()
             self.conversation.notice.show()
 
-    def tell(self, sentence: str) -> None:
+    def tell(self, sentence: str, *buttons: QPushButton) -> None:
         page = self.stack.currentWidget()
         notice = page.notice if isinstance(page, Page) else self.conversation.notice
         notice.say(sentence)
-        notice.set_buttons()
+        notice.set_buttons(*buttons)
         notice.show()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -523,6 +528,10 @@ class MainWindow(QMainWindow):
         if before is not None and before != self.conversation.model_name:
             self._warm_up()
             self.lessons.look_soon()
+
+    def _on_news(self, sentence: str, word: str, act: Callable[[], object] | None) -> None:
+        self.tell(sentence, *([button(word, "plain", act)] if word else []))
+        announce(self, sentence)
 
     def _on_setting_changed(self, key: str) -> None:
         if key == "theme":

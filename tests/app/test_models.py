@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.models.fit import Memory
+
+GB = 10**9
 
 
 @pytest.fixture
@@ -77,3 +82,38 @@ def test_a_chosen_model_that_has_gone_is_no_crash(
     assert models.current() is None
     with pytest.raises(PlumError, match="no model called"):
         models.file()
+
+
+def test_what_a_model_would_do_here(
+    models: ModelService, data_folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plum_desktop.app.models.memory", lambda: Memory(8 * GB, 6 * GB))
+    assert models.list()[0].learn_seconds is None  # its file was not read yet
+    offers = {offer.model.name: offer for offer in models.offers()}
+    small, large = offers["SmolLM2 360M Instruct"], offers["Mistral 7B Instruct v0.3"]
+    assert small.fit == "fits"
+    assert "this computer has 8.0 GB" in small.fit_reason
+    assert small.can_learn
+    assert large.fit == "slow"
+    assert "Learning on it needs" in (large.why_not or "")
+    assert large.learn_seconds is None
+    assert "'gemma3' can chat but not learn" in (offers["Gemma 3 1B"].why_not or "")
+    assert "rope_freqs" in (offers["Llama 3.2 3B Instruct"].why_not or "")
+
+    (starter,) = models.list()
+    assert starter.fit_reason.startswith("Needs ")
+    expected = starter.learn_seconds * small.model.approximate_size / starter.size
+    assert small.learn_seconds == pytest.approx(expected)
+    Estimates(data_folder, models.file(), "torch").learn({"train": 100.0})
+    assert models.list()[0].learn_seconds > starter.learn_seconds
+
+
+def test_no_room_on_the_disk_is_no_fit(
+    models: ModelService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")._replace(free=1_000_000_000)
+    monkeypatch.setattr("plum_desktop.models.fit.shutil.disk_usage", lambda _: usage)
+    offers = {offer.model.name: offer for offer in models.offers()}
+    assert offers["SmolLM2 135M Instruct"].fit == "fits"
+    assert offers["Qwen3 1.7B"].fit == "will not fit"
+    assert "disk space" in offers["Qwen3 1.7B"].fit_reason
