@@ -12,6 +12,7 @@ from plum_desktop.store import search
 from plum_desktop.store.adapters import Adapters
 from plum_desktop.store.chats import Chats
 from plum_desktop.store.facts import Facts
+from plum_desktop.store.folders import Folders
 from plum_desktop.store.marker import OpenMarker
 from plum_desktop.store.opening import open_database
 from plum_desktop.store.runs import Runs
@@ -40,6 +41,7 @@ class Store:
         self._marker = marker
         self.chats = Chats(self._connection)
         self.facts = Facts(self._connection)
+        self.folders = Folders(self._connection)
         self.runs = Runs(self._connection)
         self.adapters = Adapters(self._connection)
 
