@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QButtonGroup,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
-    QListView,
     QMenu,
     QPushButton,
     QStackedWidget,
@@ -26,21 +24,17 @@ from PySide6.QtWidgets import (
 from plum_desktop.base.types import Chat, SearchHit
 from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.chat_list import (
-    ChatDelegate,
-    ChatListModel,
-    HitDelegate,
-    HitModel,
-    HitRole,
-)
-from plum_desktop.ui.controls import IconButton, Notice, button, small, with_keys
+from plum_desktop.ui.chat_list import ChatListModel, FolderRow
+from plum_desktop.ui.chat_view import ChatView, RowView
+from plum_desktop.ui.controls import IconButton, button, small, with_keys
+from plum_desktop.ui.search_results import HitDelegate, HitModel, HitRole
 from plum_desktop.ui.theme import current_theme, icon, set_property
+from plum_desktop.ui.undo_bar import UndoBar
 
 Page = Literal["chat", "memory", "learning", "models", "settings"]
 Mode = Literal["full", "rail", "hidden"]
 
 WIDTH, RAIL = 264, 57
-UNDO_MS = 8000
 _SEARCH_MS = 120
 _TITLES_AT_MOST = 10
 
@@ -49,11 +43,11 @@ class SideBar(QFrame):
     """Signals:
     new_asked, temporary_asked
     chat_chosen(chat id), hit_chosen(chat id, message id)
-    chat_updated(Chat): renamed, pinned, archived or kept from learning
+    chat_updated(Chat): renamed, pinned, archived, moved or kept from learning
     chat_removed(chat id): deleted, for now or for good
     page_chosen(page name)
     learned_changed: what there is to learn may be another amount now
-    import_asked, export_asked(chat id; empty: all of them)
+    import_asked, export_asked(chat ids; none: all of them)
     narrowed: the reader wants less of it, or more
     counted(how many chats there are)
     """
@@ -67,7 +61,7 @@ class SideBar(QFrame):
     page_chosen = Signal(str)
     learned_changed = Signal()
     import_asked = Signal()
-    export_asked = Signal(str)
+    export_asked = Signal(list)
     narrowed = Signal()
     counted = Signal(int)
 
@@ -79,7 +73,7 @@ class SideBar(QFrame):
         self._archived = False
         self._current: str | None = None
         self._mode: Mode = "full"
-        self._doomed: Chat | None = None  # deleted on screen, stored until the bar is gone
+        self._folders: list[str] = []  # of archived chats too
         self._remembered: Callable[[str], bool] = lambda _: False
 
         box = QVBoxLayout(self)
@@ -90,10 +84,7 @@ class SideBar(QFrame):
         box.addWidget(self._make_lists(), 1)
         self._air = QWidget()  # fills the rail, where there is no list
         box.addWidget(self._air, 1)
-        self._undo = Notice()
-        self._undo.hide()
-        self._undo_time = QTimer(self, singleShot=True, interval=UNDO_MS)
-        self._undo_time.timeout.connect(self.commit_delete)
+        self._undo = UndoBar()
         around = QHBoxLayout()
         around.setContentsMargins(8, 0, 8, 0)
         around.addWidget(self._undo)
@@ -118,7 +109,7 @@ class SideBar(QFrame):
         self._archive_action.toggled.connect(self._on_archive_toggled)
         menu.addSeparator()
         menu.addAction(self.tr("Import chats…"), self.import_asked.emit)
-        menu.addAction(self.tr("Export all chats…"), lambda: self.export_asked.emit(""))
+        menu.addAction(self.tr("Export all chats…"), lambda: self.export_asked.emit([]))
         menu.addSeparator()
         menu.addAction(self.tr("Narrow the side bar"), self.narrowed.emit)
         self.more_button.setMenu(menu)
@@ -147,11 +138,10 @@ class SideBar(QFrame):
     def _make_lists(self) -> QWidget:
         self.chats = ChatListModel(self)
         self.chats.renamed.connect(self._on_renamed)
-        self.list = _ChatView()
-        self.list.setModel(self.chats)
-        self.list.setItemDelegate(ChatDelegate(self.list))
+        self.chats.folder_renamed.connect(self.rename_folder)
+        self.list = ChatView(self.chats)
         self.list.setAccessibleName(self.tr("Chats"))
-        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.list.dropped.connect(self._on_dropped)
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.customContextMenuRequested.connect(self._on_menu_wanted)
         self.list.chosen.connect(self._on_chosen)
@@ -160,7 +150,7 @@ class SideBar(QFrame):
             shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
 
         self.hits = HitModel(self)
-        self.hit_list = _ChatView()
+        self.hit_list = RowView()
         self.hit_list.setModel(self.hits)
         self.hit_list.setItemDelegate(HitDelegate(self.hit_list))
         self.hit_list.setAccessibleName(self.tr("Search results"))
@@ -203,7 +193,7 @@ class SideBar(QFrame):
         self.setFixedWidth(WIDTH if full else RAIL)
         self._search_box.setVisible(full)
         self._lists.setVisible(full)
-        self._undo.setVisible(full and self._doomed is not None)
+        self._undo.set_room(full)
         self.more_button.setVisible(full)
         self.new_button.setText(self.tr("New chat") if full else "")
         for at, made in enumerate(self.page_buttons.values()):
@@ -241,19 +231,29 @@ class SideBar(QFrame):
         self.search.setFocus()
         self.search.selectAll()
 
-    def refresh(self) -> None:
-        """Read the chats again."""
+    def refresh(self, then: Callable[[], object] | None = None) -> None:
+        """Read the chats again; `then` comes when they are shown."""
         archived = self._archived
 
-        def show(chats: list[Chat]) -> None:
+        def read() -> tuple[list[Chat], list[str]]:
+            return self._store.chats.list(archived=archived), self._store.folders.paths()
+
+        def show(found: tuple[list[Chat], list[str]]) -> None:
+            chats, self._folders = found
             top = self.list.verticalScrollBar().value()
+            chosen = [chat.id for chat in self.list.chosen_chats()]
             self.chats.set_chats(chats)
-            self._select(self._current)
+            if len(chosen) > 1 or self.list.hasFocus():
+                self.list.choose(chosen)
+            else:
+                self._select(self._current)
             self.list.verticalScrollBar().setValue(top)
             self._say_empty()
             self.counted.emit(len(chats))
+            if then:
+                then()
 
-        self._bridge.ask(lambda: self._store.chats.list(archived=archived), show, owner=self)
+        self._bridge.ask(read, show, owner=self)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -281,12 +281,7 @@ class SideBar(QFrame):
         self._lists.setCurrentWidget(self._empty)
 
     def _select(self, chat_id: str | None) -> None:
-        index = self.chats.index_of(chat_id)
-        selection = self.list.selectionModel()
-        if index.isValid():
-            selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-        else:
-            selection.clear()
+        self.list.choose([chat_id] if chat_id else [])
 
     # Search
 
@@ -341,11 +336,13 @@ class SideBar(QFrame):
         else:
             self.chat_chosen.emit(hit.chat_id)
 
-    # One chat
+    # What can be done with chats
 
     def _on_chosen(self, index: QModelIndex) -> None:
         if chat := self.chats.chat_at(index):
             self.chat_chosen.emit(chat.id)
+        else:
+            self.list.toggle(index)
 
     def _on_archive_toggled(self, on: bool) -> None:
         self._archived = on
@@ -353,36 +350,61 @@ class SideBar(QFrame):
 
     def _on_menu_wanted(self, at: QPoint) -> None:
         index = self.list.indexAt(at)
-        if not self.chats.chat_at(index):
+        if not index.isValid() or not self.list.selectionModel().isSelected(index):
             index = self.list.currentIndex()
             at = self.list.visualRect(index).center()
-        if chat := self.chats.chat_at(index):
-            menu = self.menu_for(chat)
-            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            menu.popup(self.list.viewport().mapToGlobal(at))
+        if chats := self.list.chosen_chats():
+            menu = self.menu_for(*chats)
+        elif folder := self.list.chosen_folder():
+            menu = self.folder_menu(folder)
+        else:
+            return
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.list.viewport().mapToGlobal(at))
 
-    def menu_for(self, chat: Chat) -> QMenu:
-        """What can be done with a chat."""
-        menu = QMenu(self)
-
-        def add(text: str, slot: Callable[[], object], keys: str = "") -> QAction:
-            action = menu.addAction(text)
-            action.triggered.connect(lambda: slot())
-            if keys:
-                action.setShortcut(QKeySequence(keys))
-            return action
-
-        add(self.tr("Rename"), lambda: self._edit(chat), "F2")
-        pinned = self.tr("Unpin") if chat.pinned else self.tr("Pin")
-        add(pinned, lambda: self._update(chat, pinned=not chat.pinned))
-        kept = self.tr("Take out of the archive") if chat.archived else self.tr("Archive")
-        add(kept, lambda: self._update(chat, archived=not chat.archived))
-        learn = add(self.tr("Learn from it"), lambda: self._update(chat, learn=not chat.learn))
+    def menu_for(self, *chats: Chat) -> QMenu:
+        """What can be done with a chat, or with several at once."""
+        menu = _Menu(self)
+        if len(chats) == 1:
+            menu.add(self.tr("Rename"), lambda: self._edit(chats[0]), "F2")
+        pinned = all(chat.pinned for chat in chats)
+        text = self.tr("Unpin") if pinned else self.tr("Pin")
+        menu.add(text, lambda: self._update(*chats, pinned=not pinned))
+        archived = all(chat.archived for chat in chats)
+        text = self.tr("Take out of the archive") if archived else self.tr("Archive")
+        menu.add(text, lambda: self._update(*chats, archived=not archived))
+        self._add_move_menu(menu, chats)
+        learned = all(chat.learn for chat in chats)
+        text = self.tr("Learn from it") if len(chats) == 1 else self.tr("Learn from them")
+        learn = menu.add(text, lambda: self._update(*chats, learn=not learned))
         learn.setCheckable(True)
-        learn.setChecked(chat.learn)
+        learn.setChecked(learned)
         menu.addSeparator()
-        add(self.tr("Export…"), lambda: self.export_asked.emit(chat.id))
-        add(self.tr("Delete"), lambda: self.delete(chat), "Del")
+        menu.add(self.tr("Export…"), lambda: self.export_asked.emit([chat.id for chat in chats]))
+        menu.add(self.tr("Delete"), lambda: self.delete(*chats), "Del")
+        return menu
+
+    def _add_move_menu(self, menu: QMenu, chats: Sequence[Chat]) -> None:
+        """The folders there are, and a new one."""
+        moves = _Menu(self.tr("Move to folder"), menu)
+        menu.addMenu(moves)
+        ids = [chat.id for chat in chats]
+        homes = {chat.folder for chat in chats}
+        for path in self._folders:
+            each = moves.add(path.replace("&", "&&"), partial(self.move_chats, ids, path))
+            each.setCheckable(True)
+            each.setChecked(homes == {path})
+        if self._folders:
+            moves.addSeparator()
+        moves.add(self.tr("New folder…"), lambda: self._move_to_new_folder(ids))
+        if homes != {None}:
+            moves.add(self.tr("Out of the folder"), lambda: self.move_chats(ids, None))
+
+    def folder_menu(self, folder: FolderRow) -> QMenu:
+        """What can be done with a folder."""
+        menu = _Menu(self)
+        menu.add(self.tr("Rename"), lambda: self._edit_folder(folder.path), "F2")
+        menu.add(self.tr("Remove the folder"), lambda: self.remove_folder(folder.path), "Del")
         return menu
 
     def _edit(self, chat: Chat) -> None:
@@ -390,70 +412,153 @@ class SideBar(QFrame):
         self.list.setCurrentIndex(index)
         self.list.edit(index)
 
+    def _edit_folder(self, path: str) -> None:
+        index = self.chats.index_of_folder(path)
+        if index.isValid():
+            self.list.setCurrentIndex(index)
+            self.list.edit(index)
+
     def _rename(self) -> None:
-        if chat := self.chats.chat_at(self.list.currentIndex()):
-            self._edit(chat)
+        index = self.list.currentIndex()
+        if index.isValid():
+            self.list.edit(index)
 
     def _delete_chosen(self) -> None:
-        if chat := self.chats.chat_at(self.list.currentIndex()):
-            self.delete(chat)
+        if chats := self.list.chosen_chats():
+            self.delete(*chats)
+        elif folder := self.list.chosen_folder():
+            self.remove_folder(folder.path)
 
     def _on_renamed(self, chat_id: str, title: str) -> None:
         if chat := self.chats.chat(chat_id):
             self._update(chat, title=title)
 
-    def _update(self, chat: Chat, **fields: Any) -> None:
-        def changed(new: Chat) -> None:
-            self.chat_updated.emit(new)
+    def _update(self, *chats: Chat, **fields: Any) -> None:
+        ids = [chat.id for chat in chats]
+
+        def changed(new: list[Chat]) -> None:
+            for chat in new:
+                self.chat_updated.emit(chat)
             self.refresh()
             if "learn" in fields or "archived" in fields:
                 self.learned_changed.emit()
 
-        def work() -> Chat:
-            self._store.chats.update(chat.id, **fields)
-            return self._store.chats.get(chat.id)
+        def work() -> list[Chat]:
+            self._store.chats.update(*ids, **fields)
+            return [self._store.chats.get(chat_id) for chat_id in ids]
 
         self._bridge.ask(work, changed, owner=self)
 
+    # Folders
+
+    def move_chats(self, chat_ids: Sequence[str], folder: str | None) -> None:
+        """Put chats into a folder, or out of any."""
+        self._put(dict.fromkeys(chat_ids, folder))
+
+    def _put(
+        self, folders: dict[str, str | None], then: Callable[[], object] | None = None
+    ) -> None:
+        def work() -> list[Chat]:
+            return [self._store.chats.get(chat_id) for chat_id in self._store.folders.put(folders)]
+
+        def done(chats: list[Chat]) -> None:
+            for chat in chats:
+                self.chat_updated.emit(chat)
+            self.refresh(then)
+
+        self._bridge.ask(work, done, owner=self)
+
+    def _on_dropped(self, chat_ids: list[str], folder: str) -> None:
+        self.move_chats(chat_ids, folder or None)
+
+    def _move_to_new_folder(self, chat_ids: Sequence[str]) -> None:
+        """A new folder gets its name in its row, where it can be typed over at once."""
+        name = path = self.tr("New folder")
+        number = 1
+        while path in self._folders:
+            number += 1
+            path = f"{name} {number}"
+        self._put(dict.fromkeys(chat_ids, path), lambda: self._edit_folder(path))
+
+    def rename_folder(self, path: str, new: str) -> None:
+        self._change_folders(lambda: self._store.folders.rename(path, new))
+
+    def remove_folder(self, path: str) -> None:
+        """Take a folder away; its chats stay, one level up.  Can be undone for a while."""
+
+        def removed(before: dict[str, str | None]) -> None:
+            name = words.shortened(path.rpartition("/")[2], 30)
+            text = self.tr("Removed the folder “{name}”; its chats are kept.").format(name=name)
+            self._undo.offer(text, lambda: self._put(before))
+
+        self._change_folders(lambda: self._store.folders.remove(path), removed)
+
+    def _change_folders(
+        self,
+        work: Callable[[], dict[str, str | None]],
+        then: Callable[[dict[str, str | None]], object] | None = None,
+    ) -> None:
+        def done(before: dict[str, str | None]) -> None:
+            if then:
+                then(before)
+            self.refresh()
+
+        self._bridge.ask(work, done, owner=self)
+
     # Deleting, which can be undone for a while
 
-    def delete(self, chat: Chat) -> None:
-        """Take a chat off the screen; it is deleted when the bar with Undo goes."""
-        self.commit_delete()
-        self._doomed = chat
-        self.chats.hide(chat.id)
+    def delete(self, *chats: Chat) -> None:
+        """Take chats off the screen; they are deleted when the bar with Undo goes."""
+        ids = [chat.id for chat in chats]
+        on_screen = self._current if self._current in ids else None
+        if len(chats) == 1:
+            title = words.shortened(chats[0].title, 40)
+            text = self.tr("Deleted “{title}”.").format(title=title)
+        else:
+            text = self.tr("Deleted {chats}.").format(chats=words.chats(len(chats)))
+        if any(map(self._remembered, ids)):
+            text += " " + (
+                self.tr("What was learned from it stays in memory.")
+                if len(chats) == 1
+                else self.tr("What was learned from them stays in memory.")
+            )
+        self._undo.offer(
+            text, lambda: self._bring_back(ids, on_screen), lambda: self._delete_for_good(ids)
+        )
+        self.chats.hide(ids)
         self._say_empty()
-        text = self.tr("Deleted “{title}”.").format(title=words.shortened(chat.title, 40))
-        if self._remembered(chat.id):
-            text += " " + self.tr("What was learned from it stays in memory.")
-        self._undo.say(text)
-        self._undo.set_buttons(button(self.tr("Undo"), "quiet", self.undo_delete))
-        self._undo.setVisible(self._mode == "full")
-        self._undo_time.start()
-        self.chat_removed.emit(chat.id)
+        for chat_id in ids:
+            self.chat_removed.emit(chat_id)
 
-    def undo_delete(self) -> None:
-        if chat := self._doomed:
-            self._doomed = None
-            self._undo_time.stop()
-            self._undo.hide()
-            self.chats.hide(chat.id, False)
-            self._say_empty()
-            self.chat_chosen.emit(chat.id)
+    def _bring_back(self, chat_ids: Sequence[str], on_screen: str | None) -> None:
+        self.chats.bring_back(chat_ids)
+        self._say_empty()
+        if on_screen:
+            self.chat_chosen.emit(on_screen)
+
+    def _delete_for_good(self, chat_ids: Sequence[str]) -> None:
+        def gone(_: object) -> None:
+            self.refresh(lambda: self.chats.bring_back(chat_ids))
+            self.learned_changed.emit()
+
+        def failed(sentence: str) -> None:
+            gone(None)
+            self._bridge.failed.emit(sentence)
+
+        self._bridge.ask(lambda: self._store.chats.delete(*chat_ids), gone, failed, owner=self)
 
     def commit_delete(self) -> None:
         """Delete for good what the bar still offers to bring back."""
-        if chat := self._doomed:
-            self._doomed = None
-            self._undo_time.stop()
-            self._undo.hide()
+        self._undo.commit()
 
-            def gone(_: object) -> None:
-                self.chats.hide(chat.id, False)
-                self.refresh()
-                self.learned_changed.emit()
 
-            self._bridge.ask(lambda: self._store.chats.delete(chat.id), gone, owner=self)
+class _Menu(QMenu):
+    def add(self, text: str, slot: Callable[[], object], keys: str = "") -> QAction:
+        action = self.addAction(text)
+        action.triggered.connect(lambda: slot())
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+        return action
 
 
 class _SearchField(QLineEdit):
@@ -466,39 +571,5 @@ class _SearchField(QLineEdit):
             self.went_down.emit()
         elif event.key() == Qt.Key.Key_Escape and self.text():
             self.clear()
-        else:
-            super().keyPressEvent(event)
-
-
-class _ChatView(QListView):
-    """A list that opens what is clicked, or chosen with Enter.
-
-    Signals: chosen(index).
-    """
-
-    chosen = Signal(QModelIndex)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setUniformItemSizes(True)
-        self.setMouseTracking(True)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.clicked.connect(self.chosen)
-
-    def move_to_first(self) -> None:
-        """Choose the first row that can be."""
-        model = self.model()
-        for row in range(model.rowCount()):
-            index = model.index(row, 0)
-            if model.flags(index) & Qt.ItemFlag.ItemIsSelectable:
-                self.setCurrentIndex(index)
-                return
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        if enter and self.state() != QAbstractItemView.State.EditingState:
-            self.chosen.emit(self.currentIndex())
         else:
             super().keyPressEvent(event)

@@ -273,12 +273,17 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(QByteArray(base64.b64decode(state["geometry"])))
             if state["side"] in ("full", "rail"):
                 self._wanted_mode = state["side"]
+            self.side.chats.set_closed(map(str, state["closed_folders"]))
         self._fit_side()
 
     def _save_state(self) -> None:
         geometry = base64.b64encode(self.saveGeometry().data()).decode()
+        state = {
+            "geometry": geometry, "side": self._wanted_mode,
+            "closed_folders": self.side.chats.closed(),
+        }  # fmt: skip
         try:
-            write_json(self._state_file, {"geometry": geometry, "side": self._wanted_mode})
+            write_json(self._state_file, state)
         except PlumError:
             log.warning("the window's place could not be saved")
 
@@ -408,14 +413,24 @@ class MainWindow(QMainWindow):
             lambda: import_file(self.plum.store, path), done, self.say, owner=self, lane="slow"
         )
 
-    def _on_export_asked(self, chat_id: str) -> None:
-        ids = [chat_id] if chat_id else None
-        dialog = save_dialog(self, self.tr("Export chats"), "chats.md" if ids else "chats.jsonl")
-        markdown = self.tr("Markdown, to read (*.md)")
-        lines = self.tr("JSON Lines, to import again (*.jsonl)")
-        whole = self.tr("JSON, everything (*.json)")
-        dialog.setNameFilters([markdown, lines, whole] if ids else [lines, markdown, whole])
-        dialog.setDefaultSuffix("md" if ids else "jsonl")
+    def _on_export_asked(self, chat_ids: list[str]) -> None:
+        ids = chat_ids or None
+        kinds = {
+            "md": self.tr("Markdown, to read (*.md)"),
+            "jsonl": self.tr("JSON Lines, to import again or to train on (*.jsonl)"),
+            "json": self.tr("JSON, everything (*.json)"),
+        }
+        if not ids:  # not to be read in one go
+            kinds["md"] = kinds.pop("md")
+        suffix = next(iter(kinds))
+        dialog = save_dialog(self, self.tr("Export chats"), f"chats.{suffix}")
+        dialog.setNameFilters(list(kinds.values()))
+        dialog.setDefaultSuffix(suffix)
+        dialog.filterSelected.connect(
+            lambda chosen: dialog.setDefaultSuffix(
+                next(suffix for suffix, text in kinds.items() if text == chosen)
+            )
+        )
         dialog.setOption(dialog.Option.DontConfirmOverwrite, False)
         dialog.fileSelected.connect(lambda path: self.export_chats(ids, Path(path)))
         dialog.open()

@@ -326,7 +326,7 @@ def test_chats_go_out_and_come_in(
     chat_id = double.add_chat("Porto", "What to pack?", "A bag.")
     window = open_window()
     qtbot.wait_until(lambda: window.side.chats.chat_count() == 1)
-    window.side.export_asked.emit("")
+    window.side.export_asked.emit([])
     file_dialog(tmp_path / "chats.jsonl")
     notice = window.conversation.notice
     qtbot.wait_until(lambda: notice.text().startswith("Exported to"))
@@ -346,7 +346,7 @@ def test_one_chat_goes_out_as_markdown(
 ) -> None:
     chat_id = double.add_chat("Porto", "What to pack?", "A bag.")
     window = open_window()
-    window.side.export_asked.emit(chat_id)
+    window.side.export_asked.emit([chat_id])
     file_dialog(tmp_path / "porto.md")
     qtbot.wait_until(lambda: (tmp_path / "porto.md").exists())
     qtbot.wait_until(lambda: "A bag." in (tmp_path / "porto.md").read_text())

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QLineEdit, QMenu
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import Chat
@@ -37,10 +37,17 @@ def choose(side: SideBar, chat_id: str) -> None:
     )  # fmt: skip
 
 
-def act(side: SideBar, chat: Chat, text: str) -> None:
-    """Choose an entry of a chat's menu."""
-    menu = side.menu_for(chat)
+def press(menu: QMenu, *path: str) -> None:
+    """Choose an entry of a menu, or of the menus inside it."""
+    *inner, text = path
+    for name in inner:
+        menu = next(a for a in menu.actions() if a.text() == name).menu()
     next(action for action in menu.actions() if action.text() == text).trigger()
+
+
+def act(side: SideBar, chat: Chat, *path: str) -> None:
+    """Choose an entry of a chat's menu."""
+    press(side.menu_for(chat), *path)
 
 
 def test_chats_are_grouped_and_opened(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
@@ -159,8 +166,8 @@ def test_a_delete_is_done_when_the_bar_goes(
     side.delete(double.store.chats.get(ids[0]))
     side.delete(double.store.chats.get(ids[1]))  # the first is gone for good now
     qtbot.wait_until(lambda: len(double.store.chats.list()) == 2)
-    side._undo_time.setInterval(20)
-    side._undo_time.start()
+    side._undo.time.setInterval(20)
+    side._undo.time.start()
     qtbot.wait_until(lambda: len(double.store.chats.list()) == 1)
     assert not side._undo.isVisible()
     side.delete(double.store.chats.get(ids[2]))
