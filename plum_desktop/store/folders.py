@@ -17,6 +17,12 @@ def folder_path(text: str | None) -> str | None:
     return "/".join(filter(None, names)) or None
 
 
+def with_parents(path: str) -> list[str]:
+    """`Work/Clients`: Work, and Work/Clients."""
+    names = path.split("/")
+    return ["/".join(names[: at + 1]) for at in range(len(names))]
+
+
 class Folders:
     """The folders that chats are in.  Moving a chat does not move it in the list."""
 
@@ -24,11 +30,12 @@ class Folders:
         self._connection = connection
 
     def paths(self) -> list[str]:
-        """Every folder that has a chat, archived ones included, by name."""
+        """Every folder that has a chat, in it or further inside, archived ones too; by name."""
         rows = self._connection.query(
             "SELECT DISTINCT folder FROM chats WHERE folder IS NOT NULL ORDER BY folder"
         )
-        return [row["folder"] for row in rows]
+        paths = {path: None for row in rows for path in with_parents(row["folder"])}
+        return sorted(paths, key=lambda path: path.casefold().split("/"))
 
     def named(self, wanted: str) -> list[str]:
         """The folders that `wanted` names, and those inside them; case does not matter.

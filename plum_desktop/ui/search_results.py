@@ -15,7 +15,18 @@ from plum_desktop.ui.theme import SMALL_PIXELS, Theme, current_theme, text_font
 
 HitRole = Qt.ItemDataRole.UserRole + 1
 HIT_HEIGHT = 56
+_SEEN, _LEAD = 20, 14  # characters before a match that fit, and that are left where they do not
 _MARKS = str.maketrans({"\ue000": "", "\ue001": ""})
+
+
+def from_match(snippet: str) -> str:
+    """A snippet on one line, with the first match near enough to its start to be seen."""
+    text = " ".join(snippet.split())
+    start = text.find("\ue000")
+    if start <= _SEEN:
+        return text
+    cut = text.find(" ", start - _LEAD, start) + 1 or start
+    return "…" + text[cut:]
 
 
 class HitModel(QAbstractListModel):
@@ -72,7 +83,7 @@ class HitDelegate(QStyledItemDelegate):
 
     @staticmethod
     def _paint_snippet(painter: QPainter, area: QRect, snippet: str, theme: Theme) -> None:
-        text = html.escape(" ".join(snippet.split()))
+        text = html.escape(from_match(snippet))
         text = text.replace("\ue000", f'<span style="background-color:{theme.mark}">')
         text = text.replace("\ue001", "</span>")
         document = QTextDocument()

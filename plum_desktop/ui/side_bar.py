@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLineEdit,
     QMenu,
     QPushButton,
     QStackedWidget,
@@ -21,12 +21,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from plum_desktop.app.search import find
 from plum_desktop.base.types import Chat, SearchHit
 from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.chat_list import ChatListModel, FolderRow
 from plum_desktop.ui.chat_view import ChatView, RowView
 from plum_desktop.ui.controls import IconButton, button, small, with_keys
+from plum_desktop.ui.search_box import SearchBox
 from plum_desktop.ui.search_results import HitDelegate, HitModel, HitRole
 from plum_desktop.ui.theme import current_theme, icon, set_property
 from plum_desktop.ui.undo_bar import UndoBar
@@ -35,8 +37,6 @@ Page = Literal["chat", "memory", "learning", "models", "settings"]
 Mode = Literal["full", "rail", "hidden"]
 
 WIDTH, RAIL = 264, 57
-_SEARCH_MS = 120
-_TITLES_AT_MOST = 10
 
 
 class SideBar(QFrame):
@@ -117,23 +117,12 @@ class SideBar(QFrame):
         return row
 
     def _make_search(self) -> QWidget:
-        self._search_box = QWidget()
-        row = QHBoxLayout(self._search_box)
-        row.setContentsMargins(12, 0, 12, 0)
-        self.search = _SearchField()
-        self.search.setObjectName("search")
-        self.search.setClearButtonEnabled(True)
-        self.search.setPlaceholderText(with_keys(self.tr("Search"), "Ctrl+K"))
-        self.search.setAccessibleName(self.tr("Search all chats"))
-        self._glass = QAction(self.search)
-        self.search.addAction(self._glass, QLineEdit.ActionPosition.LeadingPosition)
-        self.search.went_down.connect(self._enter_list)
-        self.search.returnPressed.connect(self._on_search_entered)
-        self._search_soon = QTimer(self, singleShot=True, interval=_SEARCH_MS)
-        self._search_soon.timeout.connect(self._search)
-        self.search.textChanged.connect(lambda _: self._search_soon.start())
-        row.addWidget(self.search)
-        return self._search_box
+        self.search_box = SearchBox()
+        self.search = self.search_box.field
+        self.search_box.went_down.connect(self._enter_list)
+        self.search_box.entered.connect(self._on_search_entered)
+        self.search_box.changed.connect(self._search)
+        return self.search_box
 
     def _make_lists(self) -> QWidget:
         self.chats = ChatListModel(self)
@@ -191,7 +180,7 @@ class SideBar(QFrame):
         full = mode == "full"
         self.setVisible(mode != "hidden")
         self.setFixedWidth(WIDTH if full else RAIL)
-        self._search_box.setVisible(full)
+        self.search_box.setVisible(full)
         self._lists.setVisible(full)
         self._undo.set_room(full)
         self.more_button.setVisible(full)
@@ -235,11 +224,13 @@ class SideBar(QFrame):
         """Read the chats again; `then` comes when they are shown."""
         archived = self._archived
 
-        def read() -> tuple[list[Chat], list[str]]:
-            return self._store.chats.list(archived=archived), self._store.folders.paths()
+        def read() -> tuple[list[Chat], list[str], list[str]]:
+            store = self._store
+            return store.chats.list(archived=archived), store.folders.paths(), store.personas()
 
-        def show(found: tuple[list[Chat], list[str]]) -> None:
-            chats, self._folders = found
+        def show(found: tuple[list[Chat], list[str], list[str]]) -> None:
+            chats, self._folders, personas = found
+            self.search_box.set_places(self._folders, personas)
             top = self.list.verticalScrollBar().value()
             chosen = [chat.id for chat in self.list.chosen_chats()]
             self.chats.set_chats(chats)
@@ -263,7 +254,6 @@ class SideBar(QFrame):
     def _draw_icons(self) -> None:
         theme = current_theme()
         self.new_button.setIcon(icon("new", theme.text))
-        self._glass.setIcon(icon("search", theme.muted))
         for name, made in self.page_buttons.items():
             made.setIcon(icon(name, theme.text, theme.muted))
 
@@ -286,38 +276,33 @@ class SideBar(QFrame):
     # Search
 
     def _search(self) -> None:
-        text = self.search.text().strip()
+        text, within = self.search_box.text(), self.search_box.within()
         if not text:
             self.hits.set_hits([])
             self._lists.setCurrentWidget(self.list)
             self._say_empty()
             return
-
-        def find() -> list[SearchHit]:
-            wanted = text.casefold()
-            chats = self._store.chats.list() + self._store.chats.list(archived=True)
-            titled = [chat for chat in chats if wanted in chat.title.casefold()]
-            hits = [
-                SearchHit(chat.id, "", chat.title, "user", "", chat.created)
-                for chat in titled[:_TITLES_AT_MOST]
-            ]
-            return hits + self._store.search(text)
+        if self._archived and within.archived is False:
+            within = replace(within, archived=None)  # who looks at the archive searches it
 
         def show(hits: list[SearchHit]) -> None:
-            if self.search.text().strip() != text:
+            if self.search_box.text() != text:
                 return
             shown = [hit for hit in hits if hit.chat_id not in self.chats.hidden]
             self.hits.set_hits(shown)
             if shown:
                 self._lists.setCurrentWidget(self.hit_list)
             else:
-                self._empty.setText(
-                    self.tr("Nothing found for “{text}”. Try fewer words, or only their beginning.")
-                    .format(text=text)
-                )  # fmt: skip
+                self._empty.setText(self._nothing_found(text))
                 self._lists.setCurrentWidget(self._empty)
 
-        self._bridge.ask(find, show, owner=self)
+        self._bridge.ask(lambda: find(self._store, text, within), show, owner=self)
+
+    def _nothing_found(self, text: str) -> str:
+        said = self.tr("Nothing found for “{text}”.").format(text=text)
+        if self.search_box.narrowed():
+            return f"{said} " + self.tr("It may be there at another time or in another place.")
+        return f"{said} " + self.tr("Try fewer words, or only their beginning.")
 
     def _enter_list(self) -> None:
         view = self.hit_list if self._lists.currentWidget() is self.hit_list else self.list
@@ -559,17 +544,3 @@ class _Menu(QMenu):
         if keys:
             action.setShortcut(QKeySequence(keys))
         return action
-
-
-class _SearchField(QLineEdit):
-    """Signals: went_down, to the list."""
-
-    went_down = Signal()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Down:
-            self.went_down.emit()
-        elif event.key() == Qt.Key.Key_Escape and self.text():
-            self.clear()
-        else:
-            super().keyPressEvent(event)

@@ -42,7 +42,7 @@ def test_a_folder_is_there_while_it_has_chats(store: Store) -> None:
     store.chats.update(ids[1], archived=True)
     assert store.folders.paths() == ["Work", "Work/Clients"]
     store.chats.update(ids[0], ids[3], folder=None)
-    assert store.folders.paths() == ["Work/Clients"]
+    assert store.folders.paths() == ["Work", "Work/Clients"]
 
 
 def test_chats_are_put_and_put_back(store: Store) -> None:
