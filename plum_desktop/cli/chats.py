@@ -39,9 +39,11 @@ def chats() -> None:
 @json_option
 @pass_session
 def import_chats(session: Session, file: Path, as_json: bool) -> None:
-    """Bring in chats from JSON lines, one conversation a line.
+    """Bring in chats that ChatGPT, Claude or Plum exported, or JSON lines.
 
-    Each line: {"id", "title"?, "created"?, "messages": [{"role", "content"}]}
+    FILE is the archive that ChatGPT or Claude sent, the conversations.json in it, what `chats
+    export` wrote, or one conversation a line:
+    {"id", "title"?, "created"?, "messages": [{"role", "content"}]}
     """
     from plum_desktop.app.exchange import import_file
 
@@ -59,7 +61,7 @@ def _print_report(report: ImportReport) -> None:
     for problem in report.problems[:PROBLEMS_SHOWN]:
         click.echo(f"Left out: {problem}")
     if more := len(report.problems) - PROBLEMS_SHOWN:
-        click.echo(f"Left out: {more} more lines." if more > 0 else "", nl=more > 0)
+        click.echo(f"Left out: {more} more." if more > 0 else "", nl=more > 0)
 
 
 @chats.command("list")
@@ -162,7 +164,7 @@ def search(
     type=click.Choice(["json", "markdown", "jsonl"]),
     default="jsonl",
     show_default=True,
-    help="jsonl is what `chats import` reads.",
+    help="jsonl: the shown branches, to train on; json: everything; both can be imported.",
 )
 @json_option
 @pass_session

@@ -390,7 +390,9 @@ class MainWindow(QMainWindow):
 
     def _on_import_asked(self) -> None:
         dialog = open_dialog(
-            self, self.tr("Import chats"), self.tr("Conversations, one a line (*.jsonl)")
+            self,
+            self.tr("Import chats from ChatGPT, Claude or Plum"),
+            self.tr("Chats (*.zip *.json *.jsonl)"),
         )
         dialog.fileSelected.connect(lambda path: self.import_chats(Path(path)))
         dialog.open()
@@ -404,6 +406,8 @@ class MainWindow(QMainWindow):
                 )
             if report.problems:
                 text += " " + self.tr("Left out: {first}").format(first=report.problems[0])
+            if (more := len(report.problems) - 1) > 0:
+                text += " " + self.tr("And %n more.", "", more)
             self.tell(text)
             self.side.refresh()
             self.lessons.look_soon()

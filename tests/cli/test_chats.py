@@ -130,3 +130,29 @@ def test_search_is_narrowed_by_options_and_by_what_is_typed(run, tmp_path: Path)
     assert run("chats", "search").out == "Nothing matches.\n"
     assert "is no day" in run("chats", "search", "x", "--after", "soon").err
     assert "is no day" in run("chats", "search", "x", "--before", "0000").err
+
+
+DATA = Path(__file__).parent.parent / "data" / "exchange"
+
+
+def test_what_others_export_comes_in_and_goes_out_in_every_format(run, tmp_path: Path) -> None:
+    report = run("chats", "import", str(DATA / "chatgpt.json"), "--json").row
+    assert (report["added"], report["skipped"], len(report["problems"])) == (2, 0, 1)
+    ran = run("chats", "import", str(DATA / "claude.json"))
+    assert "Added 2 chats." in ran.out
+    assert "Left out: Conversation 3 (“Empty”): it has no messages." in ran.out
+    ids = [row["id"] for row in run("chats", "list", "--json").rows]
+    other = ("--data-dir", str(tmp_path / "other"))
+    for form, count in (("json", 4), ("jsonl", 2), ("markdown", 2)):
+        out = tmp_path / f"out.{form}"
+        chosen = ids[:2] if count == 2 else ()  # several, or all of them
+        run("chats", "export", *chosen, "-o", str(out), "--format", form)
+        if form == "markdown":
+            assert out.read_text().count("\n## You\n") == 4
+        else:
+            again = run(*other, "chats", "import", str(out), "--json").row
+            assert again["added"] + again["skipped"] == count
+    assert (
+        run(*other, "chats", "export", "--format", "json").out
+        == (tmp_path / "out.json").read_text()
+    )
