@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from PySide6.QtCore import (
     QItemSelection,
@@ -79,6 +80,15 @@ class RowView(QListView):
             super().keyPressEvent(event)
 
 
+class _Place(NamedTuple):
+    """Where a reader of the list is."""
+
+    chosen: list[str]  # chat ids
+    folder: str | None  # the current row, where that is a folder
+    row: int
+    top: int  # of what is in sight, pixels
+
+
 class ChatView(RowView):
     """The chats and their folders: several can be chosen, and dragged onto a folder.
 
@@ -91,13 +101,16 @@ class ChatView(RowView):
         super().__init__()
         self._chats = chats
         self._target: str | None = None  # the folder under what is being dragged
+        self._place = _Place([], None, -1, 0)
+        chats.modelAboutToBeReset.connect(self._remember_place)
         self.setModel(chats)
+        chats.modelReset.connect(self._find_place)
         self.setItemDelegate(ChatDelegate(self))
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
         self.setDragEnabled(True)
-        self.setAutoScroll(True)
+        self.setDropIndicatorShown(False)  # a drop goes into a folder, not between rows
 
     # What is chosen
 
@@ -125,25 +138,41 @@ class ChatView(RowView):
         model.setCurrentIndex(rows[-1], _Select.NoUpdate)
         model.select(selection, _Select.ClearAndSelect)
 
+    def _remember_place(self) -> None:
+        current = self.currentIndex()
+        folder = self._chats.folder_at(current)
+        self._place = _Place(
+            [chat.id for chat in self.chosen_chats()], folder.path if folder else None,
+            current.row(), self.verticalScrollBar().value(),
+        )  # fmt: skip
+
+    def _find_place(self) -> None:
+        """Go on where the reader was before the rows were made anew."""
+        place = self._place
+        folder = self._chats.index_of_folder(place.folder) if place.folder else QModelIndex()
+        if folder.isValid():
+            self.setCurrentIndex(folder)
+        else:
+            self.choose(place.chosen)
+        if place.row >= 0 and not self.currentIndex().isValid() and self._chats.rowCount():
+            # What was current is gone: the keys go on from there, with nothing chosen.
+            near = self._chats.index(min(place.row, self._chats.rowCount() - 1))
+            self.selectionModel().setCurrentIndex(near, _Select.NoUpdate)
+        self.verticalScrollBar().setValue(place.top)
+
     # Folders open and close
 
     def toggle(self, index: QModelIndex) -> None:
         if folder := self._chats.folder_at(index):
-            self._set_open(folder, not folder.open)
-
-    def _set_open(self, folder: FolderRow, opened: bool) -> None:
-        top = self.verticalScrollBar().value()
-        self._chats.set_open(folder.path, opened)
-        self.setCurrentIndex(self._chats.index_of_folder(folder.path))
-        self.verticalScrollBar().setValue(top)
+            self._chats.set_open(folder.path, not folder.open)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         folder = self._chats.folder_at(self.currentIndex())
         key = event.key()
         if folder and key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
-            self._set_open(folder, key == Qt.Key.Key_Right)
+            self._chats.set_open(folder.path, key == Qt.Key.Key_Right)
         elif folder and key == Qt.Key.Key_Space:
-            self._set_open(folder, not folder.open)
+            self._chats.set_open(folder.path, not folder.open)
         else:
             super().keyPressEvent(event)
 

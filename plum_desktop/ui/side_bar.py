@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence, QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -23,9 +23,9 @@ from PySide6.QtWidgets import (
 
 from plum_desktop.app.search import find
 from plum_desktop.base.types import Chat, SearchHit
-from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.chat_list import ChatListModel, FolderRow
+from plum_desktop.ui.chat_actions import ChatActions
+from plum_desktop.ui.chat_list import ChatListModel
 from plum_desktop.ui.chat_view import ChatView, RowView
 from plum_desktop.ui.controls import IconButton, button, small, with_keys
 from plum_desktop.ui.search_box import SearchBox
@@ -73,9 +73,8 @@ class SideBar(QFrame):
         self._archived = False
         self._current: str | None = None
         self._mode: Mode = "full"
-        self._folders: list[str] = []  # of archived chats too
-        self._remembered: Callable[[str], bool] = lambda _: False
 
+        self._undo = UndoBar()
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 12, 0, 8)
         box.setSpacing(8)
@@ -84,7 +83,6 @@ class SideBar(QFrame):
         box.addWidget(self._make_lists(), 1)
         self._air = QWidget()  # fills the rail, where there is no list
         box.addWidget(self._air, 1)
-        self._undo = UndoBar()
         around = QHBoxLayout()
         around.setContentsMargins(8, 0, 8, 0)
         around.addWidget(self._undo)
@@ -126,15 +124,17 @@ class SideBar(QFrame):
 
     def _make_lists(self) -> QWidget:
         self.chats = ChatListModel(self)
-        self.chats.renamed.connect(self._on_renamed)
-        self.chats.folder_renamed.connect(self.rename_folder)
+        self.chats.modelReset.connect(self._say_empty)
         self.list = ChatView(self.chats)
         self.list.setAccessibleName(self.tr("Chats"))
-        self.list.dropped.connect(self._on_dropped)
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.customContextMenuRequested.connect(self._on_menu_wanted)
         self.list.chosen.connect(self._on_chosen)
-        for key, slot in ((Qt.Key.Key_F2, self._rename), (Qt.Key.Key_Delete, self._delete_chosen)):
+        self.chat_actions = self._make_chat_actions()
+        for key, slot in (
+            (Qt.Key.Key_F2, self.chat_actions.rename_chosen),
+            (Qt.Key.Key_Delete, self.chat_actions.delete_chosen),
+        ):
             shortcut = QShortcut(QKeySequence(key), self.list, slot)
             shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
 
@@ -153,6 +153,15 @@ class SideBar(QFrame):
             self._lists.addWidget(each)
         self._say_empty()
         return self._lists
+
+    def _make_chat_actions(self) -> ChatActions:
+        made = ChatActions(self._bridge, self.list, self.chats, self._undo, self.refresh, self)
+        made.updated.connect(self.chat_updated)
+        made.removed.connect(self.chat_removed)
+        made.opened.connect(self.chat_chosen)
+        made.export_asked.connect(self.export_asked)
+        made.learned_changed.connect(self.learned_changed)
+        return made
 
     def _make_navigation(self) -> QGridLayout:
         self._grid = QGridLayout()
@@ -207,12 +216,12 @@ class SideBar(QFrame):
             self.list.clearSelection()
 
     def set_current(self, chat_id: str | None) -> None:
-        self._current = chat_id
+        self._current = self.chat_actions.on_screen = chat_id
         self._select(chat_id)
 
     def set_remembered(self, remembered: Callable[[str], bool]) -> None:
         """How to tell whether a chat is in what serves now."""
-        self._remembered = remembered
+        self.chat_actions.remembered = remembered
 
     def focus_search(self) -> None:
         if self._mode != "full":
@@ -229,22 +238,24 @@ class SideBar(QFrame):
             return store.chats.list(archived=archived), store.folders.paths(), store.personas()
 
         def show(found: tuple[list[Chat], list[str], list[str]]) -> None:
-            chats, self._folders, personas = found
-            self.search_box.set_places(self._folders, personas)
-            top = self.list.verticalScrollBar().value()
-            chosen = [chat.id for chat in self.list.chosen_chats()]
+            chats, folders, personas = found
+            self.chat_actions.folders = folders
+            self.search_box.set_places(folders, personas)
             self.chats.set_chats(chats)
-            if len(chosen) > 1 or self.list.hasFocus():
-                self.list.choose(chosen)
-            else:
+            if len(self.list.chosen_chats()) < 2 and not self.list.hasFocus():
+                top = self.list.verticalScrollBar().value()
                 self._select(self._current)
-            self.list.verticalScrollBar().setValue(top)
+                self.list.verticalScrollBar().setValue(top)
             self._say_empty()
             self.counted.emit(len(chats))
             if then:
                 then()
 
         self._bridge.ask(read, show, owner=self)
+
+    def commit_delete(self) -> None:
+        """Do for good what the bar still offers to undo."""
+        self._undo.commit()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -321,7 +332,7 @@ class SideBar(QFrame):
         else:
             self.chat_chosen.emit(hit.chat_id)
 
-    # What can be done with chats
+    # The list
 
     def _on_chosen(self, index: QModelIndex) -> None:
         if chat := self.chats.chat_at(index):
@@ -339,208 +350,10 @@ class SideBar(QFrame):
             index = self.list.currentIndex()
             at = self.list.visualRect(index).center()
         if chats := self.list.chosen_chats():
-            menu = self.menu_for(*chats)
+            menu = self.chat_actions.menu_for(*chats)
         elif folder := self.list.chosen_folder():
-            menu = self.folder_menu(folder)
+            menu = self.chat_actions.folder_menu(folder)
         else:
             return
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(self.list.viewport().mapToGlobal(at))
-
-    def menu_for(self, *chats: Chat) -> QMenu:
-        """What can be done with a chat, or with several at once."""
-        menu = _Menu(self)
-        if len(chats) == 1:
-            menu.add(self.tr("Rename"), lambda: self._edit(chats[0]), "F2")
-        pinned = all(chat.pinned for chat in chats)
-        text = self.tr("Unpin") if pinned else self.tr("Pin")
-        menu.add(text, lambda: self._update(*chats, pinned=not pinned))
-        archived = all(chat.archived for chat in chats)
-        text = self.tr("Take out of the archive") if archived else self.tr("Archive")
-        menu.add(text, lambda: self._update(*chats, archived=not archived))
-        self._add_move_menu(menu, chats)
-        learned = all(chat.learn for chat in chats)
-        text = self.tr("Learn from it") if len(chats) == 1 else self.tr("Learn from them")
-        learn = menu.add(text, lambda: self._update(*chats, learn=not learned))
-        learn.setCheckable(True)
-        learn.setChecked(learned)
-        menu.addSeparator()
-        menu.add(self.tr("Export…"), lambda: self.export_asked.emit([chat.id for chat in chats]))
-        menu.add(self.tr("Delete"), lambda: self.delete(*chats), "Del")
-        return menu
-
-    def _add_move_menu(self, menu: QMenu, chats: Sequence[Chat]) -> None:
-        """The folders there are, and a new one."""
-        moves = _Menu(self.tr("Move to folder"), menu)
-        menu.addMenu(moves)
-        ids = [chat.id for chat in chats]
-        homes = {chat.folder for chat in chats}
-        for path in self._folders:
-            each = moves.add(path.replace("&", "&&"), partial(self.move_chats, ids, path))
-            each.setCheckable(True)
-            each.setChecked(homes == {path})
-        if self._folders:
-            moves.addSeparator()
-        moves.add(self.tr("New folder…"), lambda: self._move_to_new_folder(ids))
-        if homes != {None}:
-            moves.add(self.tr("Out of the folder"), lambda: self.move_chats(ids, None))
-
-    def folder_menu(self, folder: FolderRow) -> QMenu:
-        """What can be done with a folder."""
-        menu = _Menu(self)
-        menu.add(self.tr("Rename"), lambda: self._edit_folder(folder.path), "F2")
-        menu.add(self.tr("Remove the folder"), lambda: self.remove_folder(folder.path), "Del")
-        return menu
-
-    def _edit(self, chat: Chat) -> None:
-        index = self.chats.index_of(chat.id)
-        self.list.setCurrentIndex(index)
-        self.list.edit(index)
-
-    def _edit_folder(self, path: str) -> None:
-        index = self.chats.index_of_folder(path)
-        if index.isValid():
-            self.list.setCurrentIndex(index)
-            self.list.edit(index)
-
-    def _rename(self) -> None:
-        index = self.list.currentIndex()
-        if index.isValid():
-            self.list.edit(index)
-
-    def _delete_chosen(self) -> None:
-        if chats := self.list.chosen_chats():
-            self.delete(*chats)
-        elif folder := self.list.chosen_folder():
-            self.remove_folder(folder.path)
-
-    def _on_renamed(self, chat_id: str, title: str) -> None:
-        if chat := self.chats.chat(chat_id):
-            self._update(chat, title=title)
-
-    def _update(self, *chats: Chat, **fields: Any) -> None:
-        ids = [chat.id for chat in chats]
-
-        def changed(new: list[Chat]) -> None:
-            for chat in new:
-                self.chat_updated.emit(chat)
-            self.refresh()
-            if "learn" in fields or "archived" in fields:
-                self.learned_changed.emit()
-
-        def work() -> list[Chat]:
-            self._store.chats.update(*ids, **fields)
-            return [self._store.chats.get(chat_id) for chat_id in ids]
-
-        self._bridge.ask(work, changed, owner=self)
-
-    # Folders
-
-    def move_chats(self, chat_ids: Sequence[str], folder: str | None) -> None:
-        """Put chats into a folder, or out of any."""
-        self._put(dict.fromkeys(chat_ids, folder))
-
-    def _put(
-        self, folders: dict[str, str | None], then: Callable[[], object] | None = None
-    ) -> None:
-        def work() -> list[Chat]:
-            return [self._store.chats.get(chat_id) for chat_id in self._store.folders.put(folders)]
-
-        def done(chats: list[Chat]) -> None:
-            for chat in chats:
-                self.chat_updated.emit(chat)
-            self.refresh(then)
-
-        self._bridge.ask(work, done, owner=self)
-
-    def _on_dropped(self, chat_ids: list[str], folder: str) -> None:
-        self.move_chats(chat_ids, folder or None)
-
-    def _move_to_new_folder(self, chat_ids: Sequence[str]) -> None:
-        """A new folder gets its name in its row, where it can be typed over at once."""
-        name = path = self.tr("New folder")
-        number = 1
-        while path in self._folders:
-            number += 1
-            path = f"{name} {number}"
-        self._put(dict.fromkeys(chat_ids, path), lambda: self._edit_folder(path))
-
-    def rename_folder(self, path: str, new: str) -> None:
-        self._change_folders(lambda: self._store.folders.rename(path, new))
-
-    def remove_folder(self, path: str) -> None:
-        """Take a folder away; its chats stay, one level up.  Can be undone for a while."""
-
-        def removed(before: dict[str, str | None]) -> None:
-            name = words.shortened(path.rpartition("/")[2], 30)
-            text = self.tr("Removed the folder “{name}”; its chats are kept.").format(name=name)
-            self._undo.offer(text, lambda: self._put(before))
-
-        self._change_folders(lambda: self._store.folders.remove(path), removed)
-
-    def _change_folders(
-        self,
-        work: Callable[[], dict[str, str | None]],
-        then: Callable[[dict[str, str | None]], object] | None = None,
-    ) -> None:
-        def done(before: dict[str, str | None]) -> None:
-            if then:
-                then(before)
-            self.refresh()
-
-        self._bridge.ask(work, done, owner=self)
-
-    # Deleting, which can be undone for a while
-
-    def delete(self, *chats: Chat) -> None:
-        """Take chats off the screen; they are deleted when the bar with Undo goes."""
-        ids = [chat.id for chat in chats]
-        on_screen = self._current if self._current in ids else None
-        if len(chats) == 1:
-            title = words.shortened(chats[0].title, 40)
-            text = self.tr("Deleted “{title}”.").format(title=title)
-        else:
-            text = self.tr("Deleted {chats}.").format(chats=words.chats(len(chats)))
-        if any(map(self._remembered, ids)):
-            text += " " + (
-                self.tr("What was learned from it stays in memory.")
-                if len(chats) == 1
-                else self.tr("What was learned from them stays in memory.")
-            )
-        self._undo.offer(
-            text, lambda: self._bring_back(ids, on_screen), lambda: self._delete_for_good(ids)
-        )
-        self.chats.hide(ids)
-        self._say_empty()
-        for chat_id in ids:
-            self.chat_removed.emit(chat_id)
-
-    def _bring_back(self, chat_ids: Sequence[str], on_screen: str | None) -> None:
-        self.chats.bring_back(chat_ids)
-        self._say_empty()
-        if on_screen:
-            self.chat_chosen.emit(on_screen)
-
-    def _delete_for_good(self, chat_ids: Sequence[str]) -> None:
-        def gone(_: object) -> None:
-            self.refresh(lambda: self.chats.bring_back(chat_ids))
-            self.learned_changed.emit()
-
-        def failed(sentence: str) -> None:
-            gone(None)
-            self._bridge.failed.emit(sentence)
-
-        self._bridge.ask(lambda: self._store.chats.delete(*chat_ids), gone, failed, owner=self)
-
-    def commit_delete(self) -> None:
-        """Delete for good what the bar still offers to bring back."""
-        self._undo.commit()
-
-
-class _Menu(QMenu):
-    def add(self, text: str, slot: Callable[[], object], keys: str = "") -> QAction:
-        action = self.addAction(text)
-        action.triggered.connect(lambda: slot())
-        if keys:
-            action.setShortcut(QKeySequence(keys))
-        return action

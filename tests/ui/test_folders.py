@@ -142,10 +142,10 @@ def test_a_chat_goes_into_a_folder_and_out(
     side: SideBar, double: DoublePlum, ids: dict[str, str], qtbot: QtBot
 ) -> None:
     get = double.store.chats.get
-    press(side.menu_for(get(ids["Loose"])), "Move to folder", "Work")
+    press(side.chat_actions.menu_for(get(ids["Loose"])), "Move to folder", "Work")
     qtbot.wait_until(lambda: get(ids["Loose"]).folder == "Work")
     qtbot.wait_until(lambda: rows(side)[0] == "Folders")
-    menu = side.menu_for(get(ids["Ann"]))
+    menu = side.chat_actions.menu_for(get(ids["Ann"]))
     moves = next(a for a in menu.actions() if a.text() == "Move to folder").menu()
     assert [a.text() for a in moves.actions() if a.isChecked()] == ["Work/Clients"]
     press(menu, "Move to folder", "Out of the folder")
@@ -157,7 +157,7 @@ def test_a_new_folder_is_named_in_its_row(
     side: SideBar, double: DoublePlum, ids: dict[str, str], qtbot: QtBot
 ) -> None:
     get = double.store.chats.get
-    press(side.menu_for(get(ids["Loose"])), "Move to folder", "New folder…")
+    press(side.chat_actions.menu_for(get(ids["Loose"])), "Move to folder", "New folder…")
     qtbot.wait_until(lambda: side.list.viewport().findChild(QLineEdit) is not None)
     editor = side.list.viewport().findChild(QLineEdit)
     assert editor.text() == "New folder"
@@ -167,8 +167,8 @@ def test_a_new_folder_is_named_in_its_row(
     qtbot.wait_until(lambda: rows(side)[:4] == ["Folders", "Garden", "Roses", "Loose"])
     double.store.chats.update(ids["Ann"], folder="New folder")
     side.refresh()
-    qtbot.wait_until(lambda: "New folder" in side._folders)
-    press(side.menu_for(get(ids["Loose"])), "Move to folder", "New folder…")
+    qtbot.wait_until(lambda: "New folder" in side.chat_actions.folders)
+    press(side.chat_actions.menu_for(get(ids["Loose"])), "Move to folder", "New folder…")
     qtbot.wait_until(lambda: get(ids["Loose"]).folder == "New folder 2")
 
 
@@ -192,7 +192,7 @@ def test_a_removed_folder_can_be_brought_back(
 ) -> None:
     before = state(double)
     folder = side.chats.folder_at(side.chats.index_of_folder("Work"))
-    press(side.folder_menu(folder), "Remove the folder")
+    press(side.chat_actions.folder_menu(folder), "Remove the folder")
     qtbot.wait_until(lambda: "Removed the folder “Work”" in side._undo.text())
     qtbot.wait_until(lambda: rows(side)[-3:] == ["Clients", "Ann", "Ben"])
     assert double.store.folders.paths() == ["Clients"]
@@ -298,7 +298,7 @@ def test_every_entry_of_the_menu_acts_on_all(
         return [double.store.chats.get(each) for each in two]
 
     def menu() -> QMenu:
-        return side.menu_for(*chosen())
+        return side.chat_actions.menu_for(*chosen())
 
     assert "Rename" not in [action.text() for action in menu().actions()]
     double.store.chats.update(ids["Ann"], pinned=True)
@@ -354,7 +354,7 @@ def test_undo_does_not_open_a_chat_that_was_not_open(
     conversation = side.window().conversation
     click(side, side.chats.index_of(ids["Loose"]))
     qtbot.wait_until(lambda: conversation.chat_id == ids["Loose"])
-    side.delete(double.store.chats.get(ids["Ann"]))
+    side.chat_actions.delete(double.store.chats.get(ids["Ann"]))
     qtbot.mouseClick(button(side, "Undo"), Qt.MouseButton.LeftButton)
     qtbot.wait(30)
     assert conversation.chat_id == ids["Loose"]
@@ -364,7 +364,7 @@ def test_undo_does_not_open_a_chat_that_was_not_open(
 def test_what_was_deleted_is_gone_when_the_window_closes(
     side: SideBar, double: DoublePlum, ids: dict[str, str]
 ) -> None:
-    side.delete(*(double.store.chats.get(ids[name]) for name in ("Ann", "Ben")))
+    side.chat_actions.delete(*(double.store.chats.get(ids[name]) for name in ("Ann", "Ben")))
     assert len(double.store.chats.list()) == 4
     side.window().close()
     assert {chat.title for chat in double.store.chats.list()} == {"Numbers", "Loose"}
@@ -373,8 +373,10 @@ def test_what_was_deleted_is_gone_when_the_window_closes(
 def test_removing_a_folder_ends_the_wait_of_a_deletion(
     side: SideBar, double: DoublePlum, ids: dict[str, str], qtbot: QtBot
 ) -> None:
-    side.delete(double.store.chats.get(ids["Ann"]), double.store.chats.get(ids["Loose"]))
-    side.remove_folder("Work")
+    side.chat_actions.delete(
+        double.store.chats.get(ids["Ann"]), double.store.chats.get(ids["Loose"])
+    )
+    side.chat_actions.remove_folder("Work")
     qtbot.wait_until(lambda: len(double.store.chats.list()) == 2)
     qtbot.wait_until(lambda: rows(side) == ["Today", "Numbers", "Folders", "Clients", "Ben"])
     side._undo.undo()
@@ -385,8 +387,27 @@ def test_a_deletion_that_fails_brings_the_chats_back(
     side: SideBar, double: DoublePlum, ids: dict[str, str], qtbot: QtBot
 ) -> None:
     chats = [double.store.chats.get(ids[name]) for name in ("Ann", "Loose")]
-    side.delete(*chats)
+    side.chat_actions.delete(*chats)
     double.store.chats.delete(ids["Ann"])  # another process was faster
     side.commit_delete()
     qtbot.wait_until(lambda: "There is no chat" in side.window().conversation.notice.text())
     qtbot.wait_until(lambda: "Loose" in rows(side))
+
+
+def test_the_keys_go_on_where_a_chat_was_deleted(
+    side: SideBar, double: DoublePlum, ids: dict[str, str], qtbot: QtBot
+) -> None:
+    click(side, side.chats.index_of(ids["Ann"]))
+    side.list.setFocus()
+    QTest.keyClick(side.list, KEY.Key_Delete)
+    assert side.list.currentIndex().data() == "Ben"
+    assert side.list.chosen_chats() == []
+    QTest.keyClick(side.list, KEY.Key_Delete)  # once too often
+    assert "Ben" in rows(side)
+    QTest.keyClick(side.list, KEY.Key_Down)
+    assert [chat.title for chat in side.list.chosen_chats()] == ["Numbers"]
+    side.list.setCurrentIndex(side.chats.index_of_folder("Work/Clients"))
+    double.add_chat("Newest", "Something.", "Yes.")
+    side.refresh()
+    qtbot.wait_until(lambda: "Newest" in rows(side))
+    assert side.list.currentIndex().data() == "Clients"

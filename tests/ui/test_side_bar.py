@@ -47,7 +47,7 @@ def press(menu: QMenu, *path: str) -> None:
 
 def act(side: SideBar, chat: Chat, *path: str) -> None:
     """Choose an entry of a chat's menu."""
-    press(side.menu_for(chat), *path)
+    press(side.chat_actions.menu_for(chat), *path)
 
 
 def test_chats_are_grouped_and_opened(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
@@ -162,15 +162,15 @@ def test_a_delete_is_done_when_the_bar_goes(
     double.add_lesson([ids[2]])
     window = open_window()
     side = ready(window, 3, qtbot)
-    qtbot.wait_until(lambda: side._remembered(ids[2]))
-    side.delete(double.store.chats.get(ids[0]))
-    side.delete(double.store.chats.get(ids[1]))  # the first is gone for good now
+    qtbot.wait_until(lambda: side.chat_actions.remembered(ids[2]))
+    side.chat_actions.delete(double.store.chats.get(ids[0]))
+    side.chat_actions.delete(double.store.chats.get(ids[1]))  # the first is gone for good now
     qtbot.wait_until(lambda: len(double.store.chats.list()) == 2)
     side._undo.time.setInterval(20)
     side._undo.time.start()
     qtbot.wait_until(lambda: len(double.store.chats.list()) == 1)
     assert not side._undo.isVisible()
-    side.delete(double.store.chats.get(ids[2]))
+    side.chat_actions.delete(double.store.chats.get(ids[2]))
     assert "What was learned from it stays in memory." in side._undo.text()
     window.close()
     assert double.store.chats.list() == []
