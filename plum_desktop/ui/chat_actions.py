@@ -168,7 +168,16 @@ class ChatActions(QObject):
         self._put(dict.fromkeys(chat_ids, path), lambda: self._edit_folder(path))
 
     def rename_folder(self, path: str, new: str) -> None:
-        self._change_folders(lambda: self._store.folders.rename(path, new))
+        """Give a folder another path; where that is there already, joining them can be undone."""
+        there = new in self.folders
+
+        def renamed(before: dict[str, str | None]) -> None:
+            if there:
+                name = words.shortened(new, 30)
+                text = self.tr("“{name}” has the chats of both folders now.").format(name=name)
+                self._undo.offer(text, lambda: self._put(before))
+
+        self._change_folders(lambda: self._store.folders.rename(path, new), renamed)
 
     def remove_folder(self, path: str) -> None:
         """Take a folder away; its chats stay, one level up.  Can be undone for a while."""
@@ -183,11 +192,10 @@ class ChatActions(QObject):
     def _change_folders(
         self,
         work: Callable[[], dict[str, str | None]],
-        then: Callable[[dict[str, str | None]], object] | None = None,
+        then: Callable[[dict[str, str | None]], object],
     ) -> None:
         def done(before: dict[str, str | None]) -> None:
-            if then:
-                then(before)
+            then(before)
             self._refresh(None)
 
         self._bridge.ask(work, done, owner=self)

@@ -187,6 +187,20 @@ def test_a_folder_is_renamed_with_what_is_in_it(
     assert double.store.chats.get(ids["Ben"]).folder == "Work/People"
 
 
+def test_a_folder_that_takes_the_name_of_another_can_be_parted_again(
+    side: SideBar, double: DoublePlum, ids: dict[str, str], qtbot: QtBot
+) -> None:
+    double.store.chats.update(ids["Loose"], folder="Work/People")
+    side.refresh()
+    qtbot.wait_until(lambda: "People" in rows(side))
+    before = state(double)
+    assert side.chats.setData(side.chats.index_of_folder("Work/People"), "Clients")
+    qtbot.wait_until(lambda: double.store.folders.paths() == ["Work", "Work/Clients"])
+    qtbot.wait_until(lambda: "both folders" in side._undo.text())
+    qtbot.mouseClick(button(side, "Undo"), Qt.MouseButton.LeftButton)
+    qtbot.wait_until(lambda: state(double) == before)
+
+
 def test_a_removed_folder_can_be_brought_back(
     side: SideBar, double: DoublePlum, qtbot: QtBot
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit, QMenu
+from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import Chat
@@ -37,17 +37,10 @@ def choose(side: SideBar, chat_id: str) -> None:
     )  # fmt: skip
 
 
-def press(menu: QMenu, *path: str) -> None:
-    """Choose an entry of a menu, or of the menus inside it."""
-    *inner, text = path
-    for name in inner:
-        menu = next(a for a in menu.actions() if a.text() == name).menu()
-    next(action for action in menu.actions() if action.text() == text).trigger()
-
-
-def act(side: SideBar, chat: Chat, *path: str) -> None:
+def act(side: SideBar, chat: Chat, text: str) -> None:
     """Choose an entry of a chat's menu."""
-    press(side.chat_actions.menu_for(chat), *path)
+    menu = side.chat_actions.menu_for(chat)
+    next(action for action in menu.actions() if action.text() == text).trigger()
 
 
 def test_chats_are_grouped_and_opened(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
