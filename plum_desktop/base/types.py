@@ -68,6 +68,17 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchFilter:
+    """Where to search; None: anywhere."""
+
+    after: float | None = None  # not written before
+    before: float | None = None  # written before
+    folder: str | None = None  # a folder's name or path; the folders inside it too
+    persona: str | None = None  # words of the chat's own persona
+    archived: bool | None = False  # True: only archived chats, False: only the others
+
+
+@dataclass(frozen=True, slots=True)
 class MessageRef:
     """Where a message is."""
 

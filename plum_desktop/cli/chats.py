@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from plum_desktop.base.types import Chat, SearchHit
+from plum_desktop.base.errors import PlumError
+from plum_desktop.base.types import Chat, SearchFilter, SearchHit
 from plum_desktop.cli.session import (
     Session,
     confirm,
@@ -38,9 +39,11 @@ def chats() -> None:
 @json_option
 @pass_session
 def import_chats(session: Session, file: Path, as_json: bool) -> None:
-    """Bring in chats from JSON lines, one conversation a line.
+    """Bring in chats that ChatGPT, Claude or Plum exported, or JSON lines.
 
-    Each line: {"id", "title"?, "created"?, "messages": [{"role", "content"}]}
+    FILE is the archive that ChatGPT or Claude sent, the conversations.json in it, what `chats
+    export` wrote, or one conversation a line:
+    {"id", "title"?, "created"?, "messages": [{"role", "content"}]}
     """
     from plum_desktop.app.exchange import import_file
 
@@ -58,7 +61,7 @@ def _print_report(report: ImportReport) -> None:
     for problem in report.problems[:PROBLEMS_SHOWN]:
         click.echo(f"Left out: {problem}")
     if more := len(report.problems) - PROBLEMS_SHOWN:
-        click.echo(f"Left out: {more} more lines." if more > 0 else "", nl=more > 0)
+        click.echo(f"Left out: {more} more." if more > 0 else "", nl=more > 0)
 
 
 @chats.command("list")
@@ -97,21 +100,57 @@ def show(session: Session, chat_id: str, as_json: bool) -> None:
 
 
 @chats.command()
-@click.argument("text")
+@click.argument("text", default="")
+@click.option("--in", "folder", metavar="FOLDER", help="In this folder and those inside it.")
+@click.option("--after", metavar="DAY", help="Not before this day, month or year.")
+@click.option("--before", metavar="DAY", help="Before this day, month or year.")
+@click.option("--persona", metavar="WORDS", help="Where the chat's own persona says this.")
+@click.option("--archived", is_flag=True, help="Archived chats too.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @json_option
 @pass_session
-def search(session: Session, text: str, limit: int, as_json: bool) -> None:
-    """Find messages by their words."""
-    hits = session.plum.store.search(text, limit=limit)
+def search(
+    session: Session,
+    text: str,
+    folder: str | None,
+    after: str | None,
+    before: str | None,
+    persona: str | None,
+    archived: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Find messages by their words, or chats where there are only filters.
+
+    Filters can be typed into TEXT too: in:Work after:2026-10-01 before:2026-11 is:archived
+    persona:teacher
+    """
+    from plum_desktop.app.search import parse
+
+    words, within = parse(
+        text,
+        SearchFilter(
+            after=_seconds(after),
+            before=_seconds(before),
+            folder=folder,
+            persona=persona,
+            archived=None if archived else False,
+        ),
+    )
+    store = session.plum.store
+    if words or within == SearchFilter():
+        hits = store.search(words, limit, within)
+    else:
+        hits = store.search_titles("", limit, within)
     if as_json:
         for hit in hits:
             emit(dataclasses.replace(hit, snippet=_snippet(hit, "", "")))
         return
     for hit in hits:
         click.echo(f"{hit.chat_id[:12]}  {one_line(hit.title)}")
-        shown = _snippet(hit, click.style("", bold=True, reset=False), click.style("", reset=True))
-        click.echo(f"    {hit.role}: {shown}")
+        if hit.message_id:
+            bold, plain = click.style("", bold=True, reset=False), click.style("", reset=True)
+            click.echo(f"    {hit.role}: {_snippet(hit, bold, plain)}")
     if not hits:
         click.echo("Nothing matches.")
 
@@ -125,7 +164,7 @@ def search(session: Session, text: str, limit: int, as_json: bool) -> None:
     type=click.Choice(["json", "markdown", "jsonl"]),
     default="jsonl",
     show_default=True,
-    help="jsonl is what `chats import` reads.",
+    help="jsonl: the shown branches, to train on; json: everything; both can be imported.",
 )
 @json_option
 @pass_session
@@ -159,13 +198,21 @@ def delete(session: Session, chat_ids: tuple[str, ...], yes: bool, as_json: bool
     found = [store.chats.get(chat_id) for chat_id in chat_ids]
     what = found[0].title if len(found) == 1 else _count(len(found), "chat")
     confirm(f"Delete {what}?", yes)
-    for chat in found:
-        store.chats.delete(chat.id)
+    store.chats.delete(*(chat.id for chat in found))
     store.compact()
     if as_json:
         emit({"deleted": [chat.id for chat in found]})
     else:
         click.echo(f"Deleted {what}.")
+
+
+def _seconds(day: str | None) -> float | None:
+    from plum_desktop.app.search import parse_day
+
+    seconds = parse_day(day) if day else None
+    if day and seconds is None:
+        raise PlumError(f"{day!r} is no day; write it as 2026-10-01, 2026-10 or 2026.")
+    return seconds
 
 
 def _snippet(hit: SearchHit, start: str, end: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import time
 import uuid
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Final, TypedDict, Unpack
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Chat, FinishReason, Message, Role
 from plum_desktop.store.connection import Connection, Row
+from plum_desktop.store.folders import folder_path
 from plum_desktop.store.lookup import check_fields, resolve, without_number
 from plum_desktop.store.search import optimize
 
@@ -75,21 +77,25 @@ class Chats:
         """The chat of this id, or the only one whose id begins so."""
         return _chat(resolve(self._connection, "chats", chat_id, "chat"))
 
-    def update(self, chat_id: str, **fields: Unpack[ChatFields]) -> None:
-        """Change some fields; the chat does not move in the list."""
+    def update(self, *chat_ids: str, **fields: Unpack[ChatFields]) -> None:
+        """Change some fields of chats, of all or of none; they do not move in the list."""
         check_fields(fields, ChatFields)
-        self._connection.update("chats", self.get(chat_id).id, fields)
-
-    def delete(self, chat_id: str) -> None:
-        """Delete a chat with its messages, facts and search entries.
-
-        Pages may keep its words until `Store.compact`; adapters keep what they learned.
-        """
-        chat = self.get(chat_id)
+        if "folder" in fields:
+            fields["folder"] = folder_path(fields["folder"])
         with self._connection.transaction():
-            self._connection.execute("DELETE FROM facts WHERE chat_id = ?", [chat.id])
-            self._connection.execute("DELETE FROM messages WHERE chat_id = ?", [chat.id])
-            self._connection.execute("DELETE FROM chats WHERE id = ?", [chat.id])
+            for chat_id in chat_ids:
+                self._connection.update("chats", self.get(chat_id).id, fields)
+
+    def delete(self, *chat_ids: str) -> None:
+        """Delete chats, all or none, with their messages, facts and search entries.
+
+        Pages may keep their words until `Store.compact`; adapters keep what they learned.
+        """
+        with self._connection.transaction():
+            for chat in [self.get(chat_id) for chat_id in chat_ids]:
+                self._connection.execute("DELETE FROM facts WHERE chat_id = ?", [chat.id])
+                self._connection.execute("DELETE FROM messages WHERE chat_id = ?", [chat.id])
+                self._connection.execute("DELETE FROM chats WHERE id = ?", [chat.id])
             optimize(self._connection)
 
     def add_message(
@@ -209,7 +215,8 @@ class Chats:
     def add_conversation(self, chat: Chat, messages: Iterable[Message]) -> bool:
         """Add a whole chat as it is, in one transaction; False if its id is there already.
 
-        Messages come parents first.  Without a leaf the last message is the shown one.
+        Messages come parents first.  Without a leaf the last message is the shown one.  Raises
+        PlumError, with nothing changed, where another chat has one of the messages.
         """
         messages = list(messages)
         if chat.leaf is None and messages:
@@ -217,8 +224,14 @@ class Chats:
         else:
             leaf = chat.leaf
         with self._connection.transaction():
-            if not self._connection.insert("chats", [asdict(chat) | {"leaf": leaf}], ignore=True):
+            row = asdict(chat) | {"leaf": leaf, "folder": folder_path(chat.folder)}
+            if not self._connection.insert("chats", [row], ignore=True):
                 return False
+            if self._connection.query(
+                "SELECT 1 FROM messages WHERE id IN (SELECT value FROM json_each(?)) LIMIT 1",
+                [json.dumps([message.id for message in messages])],
+            ):
+                raise PlumError("Some of its messages are here already, in another chat.")
             self._connection.insert("messages", map(asdict, messages))
         return True
 

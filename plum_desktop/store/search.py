@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
-from plum_desktop.base.types import MessageRef, SearchHit
-from plum_desktop.store.connection import Connection
+from plum_desktop.base.types import MessageRef, SearchFilter, SearchHit
+from plum_desktop.store.connection import Connection, Row
+from plum_desktop.store.folders import Folders
 
 MATCH_START, MATCH_END = "\ue000", "\ue001"  # private use: no keyboard types them
 
@@ -19,21 +21,24 @@ _MOST_WORDS = 32  # FTS5 limits the depth of an expression
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
-def messages(connection: Connection, text: str, limit: int) -> list[SearchHit]:
+def messages(
+    connection: Connection, text: str, limit: int, within: SearchFilter
+) -> list[SearchHit]:
     """Messages that have every word of `text`, the last as a prefix; best match first."""
     words = _words(text)
     if not words:
         return []
+    condition, values = _condition(connection, within, "messages.created", "messages.created")
     if _UNSPACED.search(text):
-        return _scan(connection, words, limit)
+        return _scan(connection, words, limit, condition, values)
     rows = connection.query(
-        """
+        f"""
         SELECT messages.chat_id, messages.id AS message_id, chats.title, messages.role,
             snippet(messages_fts, 0, :start, :end, '…', :words) AS snippet, messages.created
         FROM messages_fts
         JOIN messages ON messages.number = messages_fts.rowid
         JOIN chats ON chats.id = messages.chat_id
-        WHERE messages_fts MATCH :expression
+        WHERE messages_fts MATCH :expression AND {condition}
         ORDER BY messages_fts.rank, messages.number DESC LIMIT :limit
         """,
         {
@@ -43,9 +48,60 @@ def messages(connection: Connection, text: str, limit: int) -> list[SearchHit]:
             # Every word is quoted, hence nothing in it can be an operator.
             "expression": " ".join(f'"{word}"' for word in words) + "*",
             "limit": limit,
+            **values,
         },
     )
     return [SearchHit(**row) for row in rows]
+
+
+def titles(connection: Connection, text: str, limit: int, within: SearchFilter) -> list[SearchHit]:
+    """Chats whose title has `text`, by their last message, newest first; no text: every chat."""
+    condition, values = _condition(connection, within, "chats.updated", "chats.created")
+    rows = connection.query(
+        f"""
+        SELECT id AS chat_id, '' AS message_id, title, 'user' AS role, '' AS snippet, created
+        FROM chats WHERE {condition} ORDER BY updated DESC, number DESC
+        """,
+        values,
+    )
+    # Here, since SQLite knows the small letters of ASCII only.
+    wanted = " ".join(text.split()).casefold()
+    found = [row for row in rows if wanted in row["title"].casefold()]
+    return [SearchHit(**row) for row in found[:limit]]
+
+
+def _condition(
+    connection: Connection, within: SearchFilter, newest: str, oldest: str
+) -> tuple[str, Row]:
+    """The filter in SQL over `chats`, and its values; `newest` and `oldest` are times in it."""
+    conditions, values = ["TRUE"], Row()
+    if within.after is not None:
+        conditions.append(f"{newest} >= :after")
+        values["after"] = within.after
+    if within.before is not None:
+        conditions.append(f"{oldest} < :before")
+        values["before"] = within.before
+    if within.folder is not None:
+        conditions.append("chats.folder IN (SELECT value FROM json_each(:folders))")
+        values["folders"] = json.dumps(Folders(connection).named(within.folder))
+    if within.persona is not None:
+        wanted = within.persona.casefold()
+        some = [each for each in personas(connection) if wanted in each.casefold()]
+        conditions.append("chats.persona IN (SELECT value FROM json_each(:personas))")
+        values["personas"] = json.dumps(some)
+    if within.archived is not None:
+        conditions.append("chats.archived = :archived")
+        values["archived"] = within.archived
+    return " AND ".join(conditions), values
+
+
+def personas(connection: Connection) -> list[str]:
+    """The personas that chats have of their own, the most used first."""
+    rows = connection.query(
+        "SELECT persona FROM chats WHERE persona IS NOT NULL"
+        " GROUP BY persona ORDER BY count(*) DESC, persona"
+    )
+    return [row["persona"] for row in rows]
 
 
 def related(connection: Connection, beginnings: Sequence[str], limit: int) -> list[MessageRef]:
@@ -92,17 +148,20 @@ def _words(text: str) -> list[str]:
     return [word for word in words if any(map(str.isalnum, word))][:_MOST_WORDS]
 
 
-def _scan(connection: Connection, words: list[str], limit: int) -> list[SearchHit]:
+def _scan(
+    connection: Connection, words: list[str], limit: int, condition: str, values: Row
+) -> list[SearchHit]:
     """Messages that have every word anywhere, newest first: reads every message."""
-    condition = " AND ".join(["instr(lower(messages.text), lower(?)) > 0"] * len(words))
+    named = {f"word{at}": word for at, word in enumerate(words)}
+    has_all = " AND ".join(f"instr(lower(messages.text), lower(:{name})) > 0" for name in named)
     rows = connection.query(
         f"""
         SELECT messages.chat_id, messages.id AS message_id, chats.title, messages.role,
             messages.text AS snippet, messages.created
         FROM messages JOIN chats ON chats.id = messages.chat_id
-        WHERE {condition} ORDER BY messages.number DESC LIMIT ?
+        WHERE {has_all} AND {condition} ORDER BY messages.number DESC LIMIT :limit
         """,
-        [*words, limit],
+        {**named, **values, "limit": limit},
     )
     return [SearchHit(**row | {"snippet": _snippet(row["snippet"], words)}) for row in rows]
 

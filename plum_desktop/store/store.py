@@ -7,14 +7,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from plum_desktop.base.errors import Busy
-from plum_desktop.base.types import MessageRef, SearchHit
+from plum_desktop.base.types import MessageRef, SearchFilter, SearchHit
 from plum_desktop.store import search
 from plum_desktop.store.adapters import Adapters
 from plum_desktop.store.chats import Chats
 from plum_desktop.store.facts import Facts
+from plum_desktop.store.folders import Folders
 from plum_desktop.store.marker import OpenMarker
 from plum_desktop.store.opening import open_database
 from plum_desktop.store.runs import Runs
+
+UNARCHIVED = SearchFilter()
 
 
 class Store:
@@ -40,12 +43,25 @@ class Store:
         self._marker = marker
         self.chats = Chats(self._connection)
         self.facts = Facts(self._connection)
+        self.folders = Folders(self._connection)
         self.runs = Runs(self._connection)
         self.adapters = Adapters(self._connection)
 
-    def search(self, text: str, limit: int = 50) -> list[SearchHit]:
+    def search(
+        self, text: str, limit: int = 50, within: SearchFilter = UNARCHIVED
+    ) -> list[SearchHit]:
         """Messages that have every word of `text`, the last one perhaps begun; best first."""
-        return search.messages(self._connection, text, limit)
+        return search.messages(self._connection, text, limit, within)
+
+    def search_titles(
+        self, text: str, limit: int = 50, within: SearchFilter = UNARCHIVED
+    ) -> list[SearchHit]:
+        """Chats with `text` in their title, newest first, as hits without a message."""
+        return search.titles(self._connection, text, limit, within)
+
+    def personas(self) -> list[str]:
+        """The personas that chats have of their own, the most used first."""
+        return search.personas(self._connection)
 
     def related(self, beginnings: Sequence[str], limit: int) -> list[MessageRef]:
         """Messages that have a word with any of `beginnings`, best match first."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
-from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QButtonGroup,
     QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLineEdit,
-    QListView,
     QMenu,
     QPushButton,
     QStackedWidget,
@@ -23,37 +21,33 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from plum_desktop.app.search import find
 from plum_desktop.base.types import Chat, SearchHit
-from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.chat_list import (
-    ChatDelegate,
-    ChatListModel,
-    HitDelegate,
-    HitModel,
-    HitRole,
-)
-from plum_desktop.ui.controls import IconButton, Notice, button, small, with_keys
+from plum_desktop.ui.chat_actions import ChatActions
+from plum_desktop.ui.chat_list import ChatListModel
+from plum_desktop.ui.chat_view import ChatView, RowView
+from plum_desktop.ui.controls import IconButton, button, small, with_keys
+from plum_desktop.ui.search_box import SearchBox
+from plum_desktop.ui.search_results import HitDelegate, HitModel, HitRole
 from plum_desktop.ui.theme import current_theme, icon, set_property
+from plum_desktop.ui.undo_bar import UndoBar
 
 Page = Literal["chat", "memory", "learning", "models", "settings"]
 Mode = Literal["full", "rail", "hidden"]
 
 WIDTH, RAIL = 264, 57
-UNDO_MS = 8000
-_SEARCH_MS = 120
-_TITLES_AT_MOST = 10
 
 
 class SideBar(QFrame):
     """Signals:
     new_asked, temporary_asked
     chat_chosen(chat id), hit_chosen(chat id, message id)
-    chat_updated(Chat): renamed, pinned, archived or kept from learning
+    chat_updated(Chat): renamed, pinned, archived, moved or kept from learning
     chat_removed(chat id): deleted, for now or for good
     page_chosen(page name)
     learned_changed: what there is to learn may be another amount now
-    import_asked, export_asked(chat id; empty: all of them)
+    import_asked, export_asked(chat ids; none: all of them)
     narrowed: the reader wants less of it, or more
     counted(how many chats there are)
     """
@@ -67,7 +61,7 @@ class SideBar(QFrame):
     page_chosen = Signal(str)
     learned_changed = Signal()
     import_asked = Signal()
-    export_asked = Signal(str)
+    export_asked = Signal(list)
     narrowed = Signal()
     counted = Signal(int)
 
@@ -79,9 +73,8 @@ class SideBar(QFrame):
         self._archived = False
         self._current: str | None = None
         self._mode: Mode = "full"
-        self._doomed: Chat | None = None  # deleted on screen, stored until the bar is gone
-        self._remembered: Callable[[str], bool] = lambda _: False
 
+        self._undo = UndoBar()
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 12, 0, 8)
         box.setSpacing(8)
@@ -90,10 +83,6 @@ class SideBar(QFrame):
         box.addWidget(self._make_lists(), 1)
         self._air = QWidget()  # fills the rail, where there is no list
         box.addWidget(self._air, 1)
-        self._undo = Notice()
-        self._undo.hide()
-        self._undo_time = QTimer(self, singleShot=True, interval=UNDO_MS)
-        self._undo_time.timeout.connect(self.commit_delete)
         around = QHBoxLayout()
         around.setContentsMargins(8, 0, 8, 0)
         around.addWidget(self._undo)
@@ -118,7 +107,7 @@ class SideBar(QFrame):
         self._archive_action.toggled.connect(self._on_archive_toggled)
         menu.addSeparator()
         menu.addAction(self.tr("Import chats…"), self.import_asked.emit)
-        menu.addAction(self.tr("Export all chats…"), lambda: self.export_asked.emit(""))
+        menu.addAction(self.tr("Export all chats…"), lambda: self.export_asked.emit([]))
         menu.addSeparator()
         menu.addAction(self.tr("Narrow the side bar"), self.narrowed.emit)
         self.more_button.setMenu(menu)
@@ -126,41 +115,31 @@ class SideBar(QFrame):
         return row
 
     def _make_search(self) -> QWidget:
-        self._search_box = QWidget()
-        row = QHBoxLayout(self._search_box)
-        row.setContentsMargins(12, 0, 12, 0)
-        self.search = _SearchField()
-        self.search.setObjectName("search")
-        self.search.setClearButtonEnabled(True)
-        self.search.setPlaceholderText(with_keys(self.tr("Search"), "Ctrl+K"))
-        self.search.setAccessibleName(self.tr("Search all chats"))
-        self._glass = QAction(self.search)
-        self.search.addAction(self._glass, QLineEdit.ActionPosition.LeadingPosition)
-        self.search.went_down.connect(self._enter_list)
-        self.search.returnPressed.connect(self._on_search_entered)
-        self._search_soon = QTimer(self, singleShot=True, interval=_SEARCH_MS)
-        self._search_soon.timeout.connect(self._search)
-        self.search.textChanged.connect(lambda _: self._search_soon.start())
-        row.addWidget(self.search)
-        return self._search_box
+        self.search_box = SearchBox()
+        self.search = self.search_box.field
+        self.search_box.went_down.connect(self._enter_list)
+        self.search_box.entered.connect(self._on_search_entered)
+        self.search_box.changed.connect(self._search)
+        return self.search_box
 
     def _make_lists(self) -> QWidget:
         self.chats = ChatListModel(self)
-        self.chats.renamed.connect(self._on_renamed)
-        self.list = _ChatView()
-        self.list.setModel(self.chats)
-        self.list.setItemDelegate(ChatDelegate(self.list))
+        self.chats.modelReset.connect(self._say_empty)
+        self.list = ChatView(self.chats)
         self.list.setAccessibleName(self.tr("Chats"))
-        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.customContextMenuRequested.connect(self._on_menu_wanted)
         self.list.chosen.connect(self._on_chosen)
-        for key, slot in ((Qt.Key.Key_F2, self._rename), (Qt.Key.Key_Delete, self._delete_chosen)):
+        self.chat_actions = self._make_chat_actions()
+        for key, slot in (
+            (Qt.Key.Key_F2, self.chat_actions.rename_chosen),
+            (Qt.Key.Key_Delete, self.chat_actions.delete_chosen),
+        ):
             shortcut = QShortcut(QKeySequence(key), self.list, slot)
             shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
 
         self.hits = HitModel(self)
-        self.hit_list = _ChatView()
+        self.hit_list = RowView()
         self.hit_list.setModel(self.hits)
         self.hit_list.setItemDelegate(HitDelegate(self.hit_list))
         self.hit_list.setAccessibleName(self.tr("Search results"))
@@ -174,6 +153,15 @@ class SideBar(QFrame):
             self._lists.addWidget(each)
         self._say_empty()
         return self._lists
+
+    def _make_chat_actions(self) -> ChatActions:
+        made = ChatActions(self._bridge, self.list, self.chats, self._undo, self.refresh, self)
+        made.updated.connect(self.chat_updated)
+        made.removed.connect(self.chat_removed)
+        made.opened.connect(self.chat_chosen)
+        made.export_asked.connect(self.export_asked)
+        made.learned_changed.connect(self.learned_changed)
+        return made
 
     def _make_navigation(self) -> QGridLayout:
         self._grid = QGridLayout()
@@ -201,9 +189,9 @@ class SideBar(QFrame):
         full = mode == "full"
         self.setVisible(mode != "hidden")
         self.setFixedWidth(WIDTH if full else RAIL)
-        self._search_box.setVisible(full)
+        self.search_box.setVisible(full)
         self._lists.setVisible(full)
-        self._undo.setVisible(full and self._doomed is not None)
+        self._undo.set_room(full)
         self.more_button.setVisible(full)
         self.new_button.setText(self.tr("New chat") if full else "")
         for at, made in enumerate(self.page_buttons.values()):
@@ -228,12 +216,12 @@ class SideBar(QFrame):
             self.list.clearSelection()
 
     def set_current(self, chat_id: str | None) -> None:
-        self._current = chat_id
+        self._current = self.chat_actions.on_screen = chat_id
         self._select(chat_id)
 
     def set_remembered(self, remembered: Callable[[str], bool]) -> None:
         """How to tell whether a chat is in what serves now."""
-        self._remembered = remembered
+        self.chat_actions.remembered = remembered
 
     def focus_search(self) -> None:
         if self._mode != "full":
@@ -241,19 +229,33 @@ class SideBar(QFrame):
         self.search.setFocus()
         self.search.selectAll()
 
-    def refresh(self) -> None:
-        """Read the chats again."""
+    def refresh(self, then: Callable[[], object] | None = None) -> None:
+        """Read the chats again; `then` comes when they are shown."""
         archived = self._archived
 
-        def show(chats: list[Chat]) -> None:
-            top = self.list.verticalScrollBar().value()
+        def read() -> tuple[list[Chat], list[str], list[str]]:
+            store = self._store
+            return store.chats.list(archived=archived), store.folders.paths(), store.personas()
+
+        def show(found: tuple[list[Chat], list[str], list[str]]) -> None:
+            chats, folders, personas = found
+            self.chat_actions.folders = folders
+            self.search_box.set_places(folders, personas)
             self.chats.set_chats(chats)
-            self._select(self._current)
-            self.list.verticalScrollBar().setValue(top)
+            if len(self.list.chosen_chats()) < 2 and not self.list.hasFocus():
+                top = self.list.verticalScrollBar().value()
+                self._select(self._current)
+                self.list.verticalScrollBar().setValue(top)
             self._say_empty()
             self.counted.emit(len(chats))
+            if then:
+                then()
 
-        self._bridge.ask(lambda: self._store.chats.list(archived=archived), show, owner=self)
+        self._bridge.ask(read, show, owner=self)
+
+    def commit_delete(self) -> None:
+        """Do for good what the bar still offers to undo."""
+        self._undo.commit()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -263,7 +265,6 @@ class SideBar(QFrame):
     def _draw_icons(self) -> None:
         theme = current_theme()
         self.new_button.setIcon(icon("new", theme.text))
-        self._glass.setIcon(icon("search", theme.muted))
         for name, made in self.page_buttons.items():
             made.setIcon(icon(name, theme.text, theme.muted))
 
@@ -281,48 +282,38 @@ class SideBar(QFrame):
         self._lists.setCurrentWidget(self._empty)
 
     def _select(self, chat_id: str | None) -> None:
-        index = self.chats.index_of(chat_id)
-        selection = self.list.selectionModel()
-        if index.isValid():
-            selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-        else:
-            selection.clear()
+        self.list.choose([chat_id] if chat_id else [])
 
     # Search
 
     def _search(self) -> None:
-        text = self.search.text().strip()
+        text, within = self.search_box.text(), self.search_box.within()
         if not text:
             self.hits.set_hits([])
             self._lists.setCurrentWidget(self.list)
             self._say_empty()
             return
-
-        def find() -> list[SearchHit]:
-            wanted = text.casefold()
-            chats = self._store.chats.list() + self._store.chats.list(archived=True)
-            titled = [chat for chat in chats if wanted in chat.title.casefold()]
-            hits = [
-                SearchHit(chat.id, "", chat.title, "user", "", chat.created)
-                for chat in titled[:_TITLES_AT_MOST]
-            ]
-            return hits + self._store.search(text)
+        if self._archived and within.archived is False:
+            within = replace(within, archived=None)  # who looks at the archive searches it
 
         def show(hits: list[SearchHit]) -> None:
-            if self.search.text().strip() != text:
+            if self.search_box.text() != text:
                 return
             shown = [hit for hit in hits if hit.chat_id not in self.chats.hidden]
             self.hits.set_hits(shown)
             if shown:
                 self._lists.setCurrentWidget(self.hit_list)
             else:
-                self._empty.setText(
-                    self.tr("Nothing found for “{text}”. Try fewer words, or only their beginning.")
-                    .format(text=text)
-                )  # fmt: skip
+                self._empty.setText(self._nothing_found(text))
                 self._lists.setCurrentWidget(self._empty)
 
-        self._bridge.ask(find, show, owner=self)
+        self._bridge.ask(lambda: find(self._store, text, within), show, owner=self)
+
+    def _nothing_found(self, text: str) -> str:
+        said = self.tr("Nothing found for “{text}”.").format(text=text)
+        if self.search_box.narrowed():
+            return f"{said} " + self.tr("It may be there at another time or in another place.")
+        return f"{said} " + self.tr("Try fewer words, or only their beginning.")
 
     def _enter_list(self) -> None:
         view = self.hit_list if self._lists.currentWidget() is self.hit_list else self.list
@@ -341,11 +332,13 @@ class SideBar(QFrame):
         else:
             self.chat_chosen.emit(hit.chat_id)
 
-    # One chat
+    # The list
 
     def _on_chosen(self, index: QModelIndex) -> None:
         if chat := self.chats.chat_at(index):
             self.chat_chosen.emit(chat.id)
+        else:
+            self.list.toggle(index)
 
     def _on_archive_toggled(self, on: bool) -> None:
         self._archived = on
@@ -353,152 +346,14 @@ class SideBar(QFrame):
 
     def _on_menu_wanted(self, at: QPoint) -> None:
         index = self.list.indexAt(at)
-        if not self.chats.chat_at(index):
+        if not index.isValid() or not self.list.selectionModel().isSelected(index):
             index = self.list.currentIndex()
             at = self.list.visualRect(index).center()
-        if chat := self.chats.chat_at(index):
-            menu = self.menu_for(chat)
-            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            menu.popup(self.list.viewport().mapToGlobal(at))
-
-    def menu_for(self, chat: Chat) -> QMenu:
-        """What can be done with a chat."""
-        menu = QMenu(self)
-
-        def add(text: str, slot: Callable[[], object], keys: str = "") -> QAction:
-            action = menu.addAction(text)
-            action.triggered.connect(lambda: slot())
-            if keys:
-                action.setShortcut(QKeySequence(keys))
-            return action
-
-        add(self.tr("Rename"), lambda: self._edit(chat), "F2")
-        pinned = self.tr("Unpin") if chat.pinned else self.tr("Pin")
-        add(pinned, lambda: self._update(chat, pinned=not chat.pinned))
-        kept = self.tr("Take out of the archive") if chat.archived else self.tr("Archive")
-        add(kept, lambda: self._update(chat, archived=not chat.archived))
-        learn = add(self.tr("Learn from it"), lambda: self._update(chat, learn=not chat.learn))
-        learn.setCheckable(True)
-        learn.setChecked(chat.learn)
-        menu.addSeparator()
-        add(self.tr("Export…"), lambda: self.export_asked.emit(chat.id))
-        add(self.tr("Delete"), lambda: self.delete(chat), "Del")
-        return menu
-
-    def _edit(self, chat: Chat) -> None:
-        index = self.chats.index_of(chat.id)
-        self.list.setCurrentIndex(index)
-        self.list.edit(index)
-
-    def _rename(self) -> None:
-        if chat := self.chats.chat_at(self.list.currentIndex()):
-            self._edit(chat)
-
-    def _delete_chosen(self) -> None:
-        if chat := self.chats.chat_at(self.list.currentIndex()):
-            self.delete(chat)
-
-    def _on_renamed(self, chat_id: str, title: str) -> None:
-        if chat := self.chats.chat(chat_id):
-            self._update(chat, title=title)
-
-    def _update(self, chat: Chat, **fields: Any) -> None:
-        def changed(new: Chat) -> None:
-            self.chat_updated.emit(new)
-            self.refresh()
-            if "learn" in fields or "archived" in fields:
-                self.learned_changed.emit()
-
-        def work() -> Chat:
-            self._store.chats.update(chat.id, **fields)
-            return self._store.chats.get(chat.id)
-
-        self._bridge.ask(work, changed, owner=self)
-
-    # Deleting, which can be undone for a while
-
-    def delete(self, chat: Chat) -> None:
-        """Take a chat off the screen; it is deleted when the bar with Undo goes."""
-        self.commit_delete()
-        self._doomed = chat
-        self.chats.hide(chat.id)
-        self._say_empty()
-        text = self.tr("Deleted “{title}”.").format(title=words.shortened(chat.title, 40))
-        if self._remembered(chat.id):
-            text += " " + self.tr("What was learned from it stays in memory.")
-        self._undo.say(text)
-        self._undo.set_buttons(button(self.tr("Undo"), "quiet", self.undo_delete))
-        self._undo.setVisible(self._mode == "full")
-        self._undo_time.start()
-        self.chat_removed.emit(chat.id)
-
-    def undo_delete(self) -> None:
-        if chat := self._doomed:
-            self._doomed = None
-            self._undo_time.stop()
-            self._undo.hide()
-            self.chats.hide(chat.id, False)
-            self._say_empty()
-            self.chat_chosen.emit(chat.id)
-
-    def commit_delete(self) -> None:
-        """Delete for good what the bar still offers to bring back."""
-        if chat := self._doomed:
-            self._doomed = None
-            self._undo_time.stop()
-            self._undo.hide()
-
-            def gone(_: object) -> None:
-                self.chats.hide(chat.id, False)
-                self.refresh()
-                self.learned_changed.emit()
-
-            self._bridge.ask(lambda: self._store.chats.delete(chat.id), gone, owner=self)
-
-
-class _SearchField(QLineEdit):
-    """Signals: went_down, to the list."""
-
-    went_down = Signal()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Down:
-            self.went_down.emit()
-        elif event.key() == Qt.Key.Key_Escape and self.text():
-            self.clear()
+        if chats := self.list.chosen_chats():
+            menu = self.chat_actions.menu_for(*chats)
+        elif folder := self.list.chosen_folder():
+            menu = self.chat_actions.folder_menu(folder)
         else:
-            super().keyPressEvent(event)
-
-
-class _ChatView(QListView):
-    """A list that opens what is clicked, or chosen with Enter.
-
-    Signals: chosen(index).
-    """
-
-    chosen = Signal(QModelIndex)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setUniformItemSizes(True)
-        self.setMouseTracking(True)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.clicked.connect(self.chosen)
-
-    def move_to_first(self) -> None:
-        """Choose the first row that can be."""
-        model = self.model()
-        for row in range(model.rowCount()):
-            index = model.index(row, 0)
-            if model.flags(index) & Qt.ItemFlag.ItemIsSelectable:
-                self.setCurrentIndex(index)
-                return
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        if enter and self.state() != QAbstractItemView.State.EditingState:
-            self.chosen.emit(self.currentIndex())
-        else:
-            super().keyPressEvent(event)
+            return
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.list.viewport().mapToGlobal(at))

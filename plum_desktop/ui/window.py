@@ -278,12 +278,17 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(QByteArray(base64.b64decode(state["geometry"])))
             if state["side"] in ("full", "rail"):
                 self._wanted_mode = state["side"]
+            self.side.chats.set_closed(map(str, state["closed_folders"]))
         self._fit_side()
 
     def _save_state(self) -> None:
         geometry = base64.b64encode(self.saveGeometry().data()).decode()
+        state = {
+            "geometry": geometry, "side": self._wanted_mode,
+            "closed_folders": self.side.chats.closed(),
+        }  # fmt: skip
         try:
-            write_json(self._state_file, {"geometry": geometry, "side": self._wanted_mode})
+            write_json(self._state_file, state)
         except PlumError:
             log.warning("the window's place could not be saved")
 
@@ -390,7 +395,9 @@ class MainWindow(QMainWindow):
 
     def _on_import_asked(self) -> None:
         dialog = open_dialog(
-            self, self.tr("Import chats"), self.tr("Conversations, one a line (*.jsonl)")
+            self,
+            self.tr("Import chats from ChatGPT, Claude or Plum"),
+            self.tr("Chats (*.zip *.json *.jsonl)"),
         )
         dialog.fileSelected.connect(lambda path: self.import_chats(Path(path)))
         dialog.open()
@@ -404,6 +411,8 @@ class MainWindow(QMainWindow):
                 )
             if report.problems:
                 text += " " + self.tr("Left out: {first}").format(first=report.problems[0])
+            if (more := len(report.problems) - 1) > 0:
+                text += " " + self.tr("And %n more.", "", more)
             self.tell(text)
             self.side.refresh()
             self.lessons.look_soon()
@@ -413,14 +422,24 @@ class MainWindow(QMainWindow):
             lambda: import_file(self.plum.store, path), done, self.say, owner=self, lane="slow"
         )
 
-    def _on_export_asked(self, chat_id: str) -> None:
-        ids = [chat_id] if chat_id else None
-        dialog = save_dialog(self, self.tr("Export chats"), "chats.md" if ids else "chats.jsonl")
-        markdown = self.tr("Markdown, to read (*.md)")
-        lines = self.tr("JSON Lines, to import again (*.jsonl)")
-        whole = self.tr("JSON, everything (*.json)")
-        dialog.setNameFilters([markdown, lines, whole] if ids else [lines, markdown, whole])
-        dialog.setDefaultSuffix("md" if ids else "jsonl")
+    def _on_export_asked(self, chat_ids: list[str]) -> None:
+        ids = chat_ids or None
+        kinds = {
+            "md": self.tr("Markdown, to read (*.md)"),
+            "jsonl": self.tr("JSON Lines, to import again or to train on (*.jsonl)"),
+            "json": self.tr("JSON, everything (*.json)"),
+        }
+        if not ids:  # not to be read in one go
+            kinds["md"] = kinds.pop("md")
+        suffix = next(iter(kinds))
+        dialog = save_dialog(self, self.tr("Export chats"), f"chats.{suffix}")
+        dialog.setNameFilters(list(kinds.values()))
+        dialog.setDefaultSuffix(suffix)
+        dialog.filterSelected.connect(
+            lambda chosen: dialog.setDefaultSuffix(
+                next(suffix for suffix, text in kinds.items() if text == chosen)
+            )
+        )
         dialog.setOption(dialog.Option.DontConfirmOverwrite, False)
         dialog.fileSelected.connect(lambda path: self.export_chats(ids, Path(path)))
         dialog.open()

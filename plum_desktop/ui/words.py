@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from PySide6.QtCore import QCoreApplication, QDateTime, QLocale
 
-SECTIONS = ("pinned", "today", "yesterday", "earlier")
+SECTIONS = ("pinned", "today", "yesterday", "folders", "earlier")
 
 
 def _tr(text: str, count: int = -1) -> str:
@@ -75,6 +75,7 @@ def section_title(section: str) -> str:
         "pinned": _tr("Pinned"),
         "today": _tr("Today"),
         "yesterday": _tr("Yesterday"),
+        "folders": _tr("Folders"),
         "earlier": _tr("Earlier"),
     }[section]
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plum_desktop.app import exchange
-from plum_desktop.app.exchange import export_chats, import_file
+from plum_desktop.app.exchange import export_chats, import_file, reading, source
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.store import Store
+from plum_desktop.store.folders import folder_path
 
 TEA: dict[str, Any] = {
     "id": "tea-1",
@@ -194,7 +194,7 @@ def test_a_file_without_conversations_changes_nothing(
 def test_a_line_without_end_is_not_read_into_memory(
     store: Store, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "_LONGEST_LINE", 1000)
+    monkeypatch.setattr(source, "_LONGEST", 1000)
     with pytest.raises(PlumError, match="line 2 has no end"):
         import_file(store, write(TEA, "x" * 5000))
 
@@ -214,7 +214,7 @@ def test_a_byte_order_mark_is_no_problem(store: Store, tmp_path: Path) -> None:
 def test_progress_goes_up_to_the_end(
     store: Store, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "_BATCH", 2)
+    monkeypatch.setattr(reading, "_BATCH", 2)
     told: list[float] = []
     lines = [TEA | {"id": f"c{number}"} for number in range(5)]
     import_file(store, write(*lines), told.append)
@@ -300,7 +300,7 @@ def test_an_export_comes_in_again_unchanged(chats: list[tuple[Any, ...]]) -> Non
     for record, (turns, title, created, learn, folder) in zip(records, chats, strict=True):
         assert (record["title"], record["created"]) == (title, created)
         assert record.get("learn", True) == learn
-        assert record.get("folder") == folder
+        assert record.get("folder") == folder_path(folder)
         assert [(turn["role"], turn["content"]) for turn in record["messages"]] == [
             (turn["role"], turn["content"]) for turn in turns
         ]

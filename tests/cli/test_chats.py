@@ -101,3 +101,58 @@ def test_an_export_to_a_bad_place(run, source: Path, tmp_path: Path) -> None:
     ran = run("chats", "export", "-o", str(tmp_path / "none" / "out.jsonl"))
     assert ran.status == 1
     assert ran.err.count("\n") == 1
+
+
+def test_search_is_narrowed_by_options_and_by_what_is_typed(run, tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    rows = [
+        BREAD | {"id": "work-1", "created": "2026-03-05T12:00:00", "folder": "Work/Clients"},
+        BREAD | {"id": "home-1", "created": "2026-09-05T12:00:00", "folder": "Home"},
+        BREAD | {"id": "past-1", "created": "2025-03-05T12:00:00", "archived": True},
+    ]
+    rows[1]["messages"] = [{"role": "system", "content": "You bake."}, *BREAD["messages"]]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    run("chats", "import", str(path))
+
+    def found(*arguments: str) -> set[str]:
+        rows = run("chats", "search", *arguments, "--json").rows
+        return {row["chat_id"] for row in rows}
+
+    assert found("sourdough") == {"work-1", "home-1"}
+    assert found("sourdough", "--archived") == {"work-1", "home-1", "past-1"}
+    assert found("sourdough is:archived") == {"past-1"}
+    assert found("sourdough", "--in", "clients") == {"work-1"} == found("sourdough in:Work")
+    assert found("sourdough", "--after", "2026-06") == {"home-1"} == found("after:2026-06 rise")
+    assert found("sourdough", "--before", "2026-06-01") == {"work-1"}
+    assert found("sourdough", "--persona", "bake") == {"home-1"}
+    assert found("--in", "Home") == {"home-1"}
+    assert "sourdough" in run("chats", "search", "in:Home").out
+    assert run("chats", "search").out == "Nothing matches.\n"
+    assert "is no day" in run("chats", "search", "x", "--after", "soon").err
+    assert "is no day" in run("chats", "search", "x", "--before", "0000").err
+
+
+DATA = Path(__file__).parent.parent / "data" / "exchange"
+
+
+def test_what_others_export_comes_in_and_goes_out_in_every_format(run, tmp_path: Path) -> None:
+    report = run("chats", "import", str(DATA / "chatgpt.json"), "--json").row
+    assert (report["added"], report["skipped"], len(report["problems"])) == (2, 0, 1)
+    ran = run("chats", "import", str(DATA / "claude.json"))
+    assert "Added 2 chats." in ran.out
+    assert "Left out: Conversation 3 (“Empty”): it has no messages." in ran.out
+    ids = [row["id"] for row in run("chats", "list", "--json").rows]
+    other = ("--data-dir", str(tmp_path / "other"))
+    for form, count in (("json", 4), ("jsonl", 2), ("markdown", 2)):
+        out = tmp_path / f"out.{form}"
+        chosen = ids[:2] if count == 2 else ()  # several, or all of them
+        run("chats", "export", *chosen, "-o", str(out), "--format", form)
+        if form == "markdown":
+            assert out.read_text().count("\n## You\n") == 4
+        else:
+            again = run(*other, "chats", "import", str(out), "--json").row
+            assert again["added"] + again["skipped"] == count
+    assert (
+        run(*other, "chats", "export", "--format", "json").out
+        == (tmp_path / "out.json").read_text()
+    )

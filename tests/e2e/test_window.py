@@ -13,8 +13,8 @@ import pytest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 
 from plum_desktop.models.header import read_header
-from plum_desktop.ui.chat_list import HitRole
 from plum_desktop.ui.learning_page import LessonModel
+from plum_desktop.ui.search_results import HitRole
 from plum_desktop.ui.theme import current_theme
 from tests.e2e.hands import Hands
 

@@ -303,3 +303,27 @@ def test_any_tree_shows_one_branch_that_ends_in_a_leaf(
         assert all(below.parent_id == above.id for above, below in itertools.pairwise(branch))
         assert not any(message.parent_id == branch[-1].id for message in added)
     assert store.chats.tree(chat.id) == added
+
+
+def test_several_are_changed_or_deleted_at_once_or_not_at_all(store: Store) -> None:
+    ids = [store.chats.create(title).id for title in ("one", "two", "three")]
+    store.chats.update(*ids[:2], pinned=True, folder=" Work/ ")
+    assert [store.chats.get(each).pinned for each in ids] == [True, True, False]
+    assert store.chats.get(ids[0]).folder == "Work"
+    with pytest.raises(PlumError):
+        store.chats.update(ids[2], "nothing", pinned=True)
+    assert not store.chats.get(ids[2]).pinned
+    with pytest.raises(PlumError):
+        store.chats.delete(ids[0], "nothing")
+    assert len(store.chats.list()) == 3
+    store.chats.delete(*ids[:2])
+    assert [chat.id for chat in store.chats.list()] == ids[2:]
+
+
+def test_a_conversation_with_another_chats_message_is_refused_whole(store: Store) -> None:
+    mine = store.chats.create("mine")
+    message = store.chats.add_message(mine.id, "user", "Hello")
+    other = dataclasses.replace(mine, id="other", leaf=None)
+    with pytest.raises(PlumError, match="in another chat"):
+        store.chats.add_conversation(other, [dataclasses.replace(message, chat_id="other")])
+    assert [chat.id for chat in store.chats.list()] == [mine.id]

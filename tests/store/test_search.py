@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plum_desktop.base.types import Chat, Message, SearchFilter
 from plum_desktop.store import Store
 
 
@@ -153,3 +156,81 @@ def test_any_of_the_words_is_enough_to_be_related_and_rare_ones_count_most(store
     assert store.count_words("tea") == 2
     assert store.count_words("wal") == 1
     assert store.count_messages() == 3
+
+
+@pytest.fixture
+def filed(store: Store) -> Store:
+    """The same word in chats of several folders, times and personas."""
+    for number, (title, folder, persona, archived) in enumerate(
+        [
+            ("a", "Work", None, False),
+            ("b", "Work/Clients", "You are a Teacher.", False),
+            ("c", "Workshop", "You are a teacher.", True),
+            ("d", None, "You are a cook.", False),
+        ]
+    ):
+        chat = store.chats.create(title, persona=persona, created=100.0 * number)
+        store.chats.add_message(chat.id, "user", "tea 我喜欢猫", created=100.0 * number)
+        store.chats.add_message(chat.id, "assistant", "more tea", created=100.0 * number + 50)
+        store.chats.update(chat.id, folder=folder, archived=archived)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("within", "titles"),
+    [
+        (SearchFilter(), "abd"),
+        (SearchFilter(archived=None), "abcd"),
+        (SearchFilter(archived=True), "c"),
+        (SearchFilter(folder="work"), "ab"),
+        (SearchFilter(folder="Clients"), "b"),
+        (SearchFilter(folder="nowhere"), ""),
+        (SearchFilter(persona="TEACHER"), "b"),
+        (SearchFilter(persona="teacher", archived=None), "bc"),
+        (SearchFilter(after=100.0), "bd"),
+        (SearchFilter(before=100.0), "a"),
+        (SearchFilter(after=100.0, before=300.0, folder="work", persona="you"), "b"),
+    ],
+)
+def test_a_filter_narrows_messages_and_titles(
+    filed: Store, within: SearchFilter, titles: str
+) -> None:
+    for text in ("tea", "喜欢"):  # by the index, and by reading
+        found = {hit.title for hit in filed.search(text, within=within)}
+        assert found == set(titles), text
+    assert [hit.title for hit in filed.search_titles("", within=within)] == sorted(titles)[::-1]
+    every = [filed.search_titles(title, within=within) for title in "ABCD"]
+    assert "".join(hit.title for hits in every for hit in hits) == titles
+
+
+def test_times_are_those_of_messages_and_limits_count_what_is_kept(filed: Store) -> None:
+    (hit,) = filed.search("tea", within=SearchFilter(after=120.0, before=180.0))
+    assert (hit.title, hit.role) == ("b", "assistant")
+    assert len(filed.search("tea", limit=1, within=SearchFilter(folder="Clients"))) == 1
+    assert len(filed.search_titles("", limit=2)) == 2
+
+
+def test_personas_are_listed_once(filed: Store) -> None:
+    chat = filed.chats.create("e", persona="You are a cook.")
+    assert filed.personas()[0] == "You are a cook."
+    assert len(filed.personas()) == 3
+    filed.chats.delete(chat.id)
+
+
+def test_a_filtered_search_over_many_messages_is_fast(store: Store) -> None:
+    with store.transaction():
+        for number in range(300):
+            chat = Chat(f"c{number}", f"chat {number}", number, number, f"F{number % 30}")
+            store.chats.add_conversation(
+                chat,
+                [
+                    Message(f"m{number}-{n}", chat.id, None, "user", f"tea number {n}", float(n))
+                    for n in range(60)
+                ],
+            )
+    within = SearchFilter(after=20.0, folder="F7")
+    started = time.perf_counter()
+    hits = store.search("tea", within=within)
+    assert time.perf_counter() - started < 0.5
+    assert len(hits) == 50
+    assert {store.chats.get(hit.chat_id).folder for hit in hits} == {"F7"}

@@ -427,7 +427,7 @@ def test_a_deleted_chat_is_left_and_its_reply_stopped(
     double.engine.go.clear()
     say(window, "And shoes?")
     qtbot.wait_until(lambda: bool(double.engine.asked))
-    window.side.delete(double.store.chats.get(chat_id))
+    window.side.chat_actions.delete(double.store.chats.get(chat_id))
     qtbot.wait_until(lambda: not chat.busy)
     assert chat.chat_id is None
     assert chat.turns.rowCount() == 0

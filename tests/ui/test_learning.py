@@ -43,7 +43,7 @@ def test_the_status_line_counts_what_waits(
 ) -> None:
     qtbot.wait_until(lambda: window.status.text.whole() == "3 chats to learn")
     chat = double.store.chats.list()[0]
-    window.side._update(chat, learn=False)
+    window.side.chat_actions.update(chat, learn=False)
     qtbot.wait_until(lambda: window.status.text.whole() == "2 chats to learn")
 
 
@@ -184,14 +184,14 @@ def test_the_result_is_kept_or_undone(window: MainWindow, double: DoublePlum, qt
     qtbot.mouseClick(window.result.keep_button, Qt.MouseButton.LeftButton)
     assert not window.result.isVisible()
     assert double.adapters.active() is not None
-    qtbot.wait_until(lambda: window.side._remembered(chats[0]))
+    qtbot.wait_until(lambda: window.side.chat_actions.remembered(chats[0]))
 
     job = begin(window, double, qtbot)
     job.end(done(adapter, 3))
     qtbot.wait_until(window.result.isVisible)
     qtbot.mouseClick(window.result.undo_button, Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: double.adapters.active() is None)
-    qtbot.wait_until(lambda: not window.side._remembered(chats[0]))
+    qtbot.wait_until(lambda: not window.side.chat_actions.remembered(chats[0]))
     assert not window.result.isVisible()
 
 

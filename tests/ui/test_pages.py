@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -326,7 +327,7 @@ def test_chats_go_out_and_come_in(
     chat_id = double.add_chat("Porto", "What to pack?", "A bag.")
     window = open_window()
     qtbot.wait_until(lambda: window.side.chats.chat_count() == 1)
-    window.side.export_asked.emit("")
+    window.side.export_asked.emit([])
     file_dialog(tmp_path / "chats.jsonl")
     notice = window.conversation.notice
     qtbot.wait_until(lambda: notice.text().startswith("Exported to"))
@@ -346,10 +347,50 @@ def test_one_chat_goes_out_as_markdown(
 ) -> None:
     chat_id = double.add_chat("Porto", "What to pack?", "A bag.")
     window = open_window()
-    window.side.export_asked.emit(chat_id)
+    window.side.export_asked.emit([chat_id])
     file_dialog(tmp_path / "porto.md")
     qtbot.wait_until(lambda: (tmp_path / "porto.md").exists())
     qtbot.wait_until(lambda: "A bag." in (tmp_path / "porto.md").read_text())
+
+
+def test_several_chats_go_out_in_each_format(
+    open_window: Open, double: DoublePlum, qtbot: QtBot, tmp_path: Path, file_dialog: Callable
+) -> None:
+    ids = [double.add_chat(title, "What to pack?", "A bag.") for title in ("Porto", "Oslo", "Rome")]
+    window = open_window()
+    for name in ("two.md", "two.json", "two.jsonl"):
+        window.side.export_asked.emit(ids[:2])
+        file_dialog(tmp_path / name)
+        qtbot.wait_until(lambda name=name: (tmp_path / name).exists())
+    qtbot.wait_until(lambda: (tmp_path / "two.jsonl").read_text().count("\n") == 2)
+    markdown = (tmp_path / "two.md").read_text()
+    assert [title in markdown for title in ("# Porto", "# Oslo", "# Rome")] == [True, True, False]
+    assert len(json.loads((tmp_path / "two.json").read_text())["chats"]) == 2
+
+
+def test_the_format_follows_what_is_chosen_in_the_dialog(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot, qapp: QApplication, file_dialog: Callable
+) -> None:
+    for ids, suffixes in (([], ["jsonl", "json", "md"]), (["one"], ["md", "jsonl", "json"])):
+        window.side.export_asked.emit(ids)
+        (dialog,) = [each for each in window.findChildren(QFileDialog) if each.isVisible()]
+        assert dialog.defaultSuffix() == suffixes[0]
+        for name, suffix in zip(dialog.nameFilters(), suffixes, strict=True):
+            dialog.filterSelected.emit(name)
+            assert dialog.defaultSuffix() == suffix
+        dialog.close()
+
+
+def test_what_chatgpt_exported_comes_in(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot, file_dialog: Callable
+) -> None:
+    window.side.import_asked.emit()
+    file_dialog(Path(__file__).parent.parent / "data" / "exchange" / "chatgpt.json")
+    notice = window.conversation.notice
+    qtbot.wait_until(lambda: notice.text().startswith("2 chats came in. Left out: Conversation 3"))
+    qtbot.wait_until(lambda: window.side.chats.chat_count() == 1)  # the other is archived
+    window.import_chats(Path(__file__).parent.parent / "data" / "exchange" / "broken.json")
+    qtbot.wait_until(lambda: notice.text().endswith("And 8 more."))
 
 
 def test_the_current_row_is_kept_when_a_page_is_read_again(

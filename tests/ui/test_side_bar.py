@@ -39,7 +39,7 @@ def choose(side: SideBar, chat_id: str) -> None:
 
 def act(side: SideBar, chat: Chat, text: str) -> None:
     """Choose an entry of a chat's menu."""
-    menu = side.menu_for(chat)
+    menu = side.chat_actions.menu_for(chat)
     next(action for action in menu.actions() if action.text() == text).trigger()
 
 
@@ -155,15 +155,15 @@ def test_a_delete_is_done_when_the_bar_goes(
     double.add_lesson([ids[2]])
     window = open_window()
     side = ready(window, 3, qtbot)
-    qtbot.wait_until(lambda: side._remembered(ids[2]))
-    side.delete(double.store.chats.get(ids[0]))
-    side.delete(double.store.chats.get(ids[1]))  # the first is gone for good now
+    qtbot.wait_until(lambda: side.chat_actions.remembered(ids[2]))
+    side.chat_actions.delete(double.store.chats.get(ids[0]))
+    side.chat_actions.delete(double.store.chats.get(ids[1]))  # the first is gone for good now
     qtbot.wait_until(lambda: len(double.store.chats.list()) == 2)
-    side._undo_time.setInterval(20)
-    side._undo_time.start()
+    side._undo.time.setInterval(20)
+    side._undo.time.start()
     qtbot.wait_until(lambda: len(double.store.chats.list()) == 1)
     assert not side._undo.isVisible()
-    side.delete(double.store.chats.get(ids[2]))
+    side.chat_actions.delete(double.store.chats.get(ids[2]))
     assert "What was learned from it stays in memory." in side._undo.text()
     window.close()
     assert double.store.chats.list() == []
