@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import psutil
 
+from plum_desktop.app import curves
 from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.result_card import ResultCard, card_of
 from plum_desktop.app.serving import Serving
@@ -125,6 +126,7 @@ class Job:
         self._engine: EngineClient | None = None
         self._outcome: Outcome | None = None
         self._last: Progress | None = None
+        self._losses = _stored_losses(folder)
         self._expected = parts.estimates.job(
             self._spec.recipe, [len(parts.store.chats.branch(chat)) for chat in self._spec.chats]
         )
@@ -137,6 +139,11 @@ class Job:
     @property
     def paused(self) -> bool:
         return self._folder.paused.exists()
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of every step so far, nats; those of before an interruption too."""
+        return list(self._losses)
 
     def start(self) -> None:
         self._thread.start()
@@ -375,6 +382,8 @@ class Job:
         report = read_json(self._folder.report)
         refused = bool(report["reasons"])
         report |= read_json(self._folder.measured) if self._folder.measured.exists() else {}
+        report["losses"] = curves.thinned(_stored_losses(self._folder))
+        report["by_run"] = self._recall_by_run(report)
         report["total_seconds"] = report["seconds"]
         report["seconds"] = round(sum(report["seconds"].values()), 1)
         conversations = [
@@ -428,6 +437,17 @@ class Job:
             message,
         )
 
+    def _recall_by_run(self, report: dict[str, Any]) -> dict[str, curves.Counts]:
+        """What is left of each earlier run's chats, from the gate's answers about older facts."""
+        store = self._parts.store
+        run_of_chat = curves.taught_by(
+            store.adapters.active(self._spec.model_sha256),
+            store.adapters.get,
+            lambda run_id: store.runs.get(run_id).chats,
+        )
+        asked = read_facts(self._folder.old_facts)
+        return curves.by_run(asked, report["old_after"]["by_fact"], run_of_chat)
+
     def _taught(self, report: dict[str, Any], refused: bool) -> list[Fact]:
         """The job's facts with what became of them; what the user excluded stays so."""
         asked: dict[str, int] = report["new_after"]["by_fact"]
@@ -472,6 +492,8 @@ class Job:
 
     def _on_event(self, stage: Stage, event: Event) -> None:
         if event["event"] == "progress":
+            if "loss" in event:
+                self._losses.append(event["loss"])
             self._tell(
                 stage,
                 event["fraction"],
@@ -562,6 +584,11 @@ class Job:
                 # The folder stays: what failed (a full disk, say) may be mended.
                 store.runs.update(self.run_id, state="interrupted", error=message)
         return Outcome(store.runs.get(self.run_id), None, None, state, message)
+
+
+def _stored_losses(folder: JobFolder) -> list[float]:
+    rows = read_json_lines(folder.losses) if folder.losses.exists() else []
+    return [row["loss"] for row in rows]
 
 
 def _link(source: str, target: str) -> None:

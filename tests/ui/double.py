@@ -85,6 +85,7 @@ class ScriptedJob:
     def __init__(self, run_id: str, on_progress, on_end) -> None:
         self.run_id = run_id
         self.paused = False
+        self.losses: list[float] = []
         self.stopped = self.left = False
         self._on_progress, self._on_end = on_progress, on_end
 
