@@ -36,6 +36,8 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
         self.setMouseEnabled(x=False, y=False)
         self.hideButtons()
         self.getPlotItem().setContentsMargins(0, 4, 12, 0)
+        for side in ("bottom", "left"):  # before they have labels, or figures come in thousandths
+            self.getAxis(side).enableAutoSIPrefix(False)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
@@ -49,7 +51,6 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
             axis.setTextPen(QColor(theme.muted))
             axis.setStyle(tickFont=text_font(12), tickLength=-4)
             axis.setLabel(text, color=theme.muted, **{"font-size": "12px"})
-            axis.enableAutoSIPrefix(False)
 
     def line(
         self, points: Sequence[Point], colour: str, *, width: float = 2.0,
@@ -78,7 +79,7 @@ class Chart(QFrame):
         box.addWidget(self._title)
         self.summary = small(wrap=True)
         box.addWidget(self.summary)
-        self.key = small()
+        self.key = small(wrap=True)
         self.key.setTextFormat(Qt.TextFormat.RichText)
         box.addWidget(self.key)
         self.plot = _Plot()
@@ -105,7 +106,7 @@ class Chart(QFrame):
         self.setAccessibleDescription(text)
         self.plot.setVisible(bool(key))
         self.key.setVisible(bool(key))
-        self.key.setText(" &nbsp; &nbsp; ".join(key))
+        self.key.setText(" &nbsp; &nbsp; &nbsp;".join(key))
 
     def _axes(self) -> tuple[str, str]:
         raise NotImplementedError
@@ -116,7 +117,7 @@ class Chart(QFrame):
 
 
 def _entry(sign: str, colour: str, text: str) -> str:
-    return f'<span style="color:{colour}">{sign}</span> {text}'
+    return f'<span style="color:{colour}">{sign}</span>&nbsp;{text}'
 
 
 class RunChart(Chart):

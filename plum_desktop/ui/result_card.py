@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from plum_desktop.ui import words
@@ -35,12 +35,28 @@ class CardRows(QWidget):
         self._labels = []
         for at, row in enumerate(card.rows if card else []):
             before = self.tr("before: {figure}").format(figure=row.before) if row.before else ""
-            for column, made in enumerate((small(row.label), label(row.value), small(before))):
+            for column, made in enumerate((small(row.label), _Figure(row.value), small(before))):
                 self._grid.addWidget(made, at, column, Qt.AlignmentFlag.AlignTop)
                 self._labels.append(made)
 
     def texts(self) -> list[str]:
         return [each.text() for each in self._labels]
+
+
+class _Figure(QLabel):
+    """One line where there is room for it, else more."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+
+    def sizeHint(self) -> QSize:
+        metrics = self.fontMetrics()
+        return QSize(metrics.horizontalAdvance(self.text()) + 2, metrics.height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(96, self.fontMetrics().height())
 
 
 class ResultView(QFrame):

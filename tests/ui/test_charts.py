@@ -72,6 +72,14 @@ def test_drift_stands_against_its_bound(charts: Charts) -> None:
     )
 
 
+def test_figures_are_written_as_they_are(charts: Charts) -> None:
+    charts.drift.set_history(HISTORY, None)
+    charts.drift.set_history(HISTORY, None)
+    charts.grab()
+    axis = charts.drift.plot.getAxis("left")
+    assert "0.05" in axis.tickStrings([0.05], axis.autoSIPrefixScale, 0.05)
+
+
 def test_the_loss_in_progress_and_the_chosen_one(charts: Charts) -> None:
     charts.loss.set_curves([(1, 3.0), (2, 2.0)], [(1, 4.0), (400, 1.0)])
     assert lines(charts.loss) == [([1, 400], [4, 1]), ([1, 2], [3, 2])]
