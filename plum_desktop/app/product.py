@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plum_desktop.app.adapters import AdapterService
 from plum_desktop.app.chat import ChatService
+from plum_desktop.app.compare import CompareService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.models import ModelService
@@ -25,6 +26,7 @@ class Plum:
         self.models = ModelService(folder, self._preferences)
         self.serving = Serving(folder, self.store, self.models, self._preferences)
         self.chats = ChatService(self.store, self.serving, self._preferences)
+        self.compare = CompareService(self.serving, self._preferences)
         self.memory = MemoryService(self.store)
         self.adapters = AdapterService(folder, self.store, self.models, self.serving)
         self.learning = LearnService(

@@ -62,11 +62,12 @@ class _Figure(QLabel):
 class ResultView(QFrame):
     """The card over the conversation.  A refused job gets the same one.
 
-    Signals: kept, undo_asked, export_asked, details_asked.
+    Signals: kept, undo_asked, compare_asked, export_asked, details_asked.
     """
 
     kept = Signal()
     undo_asked = Signal()
+    compare_asked = Signal()
     export_asked = Signal()
     details_asked = Signal()
 
@@ -96,9 +97,12 @@ class ResultView(QFrame):
         row.setSpacing(8)
         self.keep_button = button(self.tr("Keep"), "primary", self.kept.emit)
         self.undo_button = button(self.tr("Undo"), "plain", self.undo_asked.emit)
+        self.compare_button = button(self.tr("Compare answers"), "plain", self.compare_asked.emit)
         self.export_button = button(self.tr("Export…"), "plain", self.export_asked.emit)
         self.details_button = button(self.tr("Open Learning"), "quiet", self.details_asked.emit)
-        for each in (self.keep_button, self.undo_button, self.export_button):
+        for each in (
+            self.keep_button, self.undo_button, self.compare_button, self.export_button,
+        ):  # fmt: skip
             row.addWidget(each)
         row.addStretch(1)
         row.addWidget(self.details_button)
@@ -120,4 +124,5 @@ class ResultView(QFrame):
         self.keep_button.setText(self.tr("Keep") if done else self.tr("Close"))
         self.keep_button.setAccessibleName(self.keep_button.text())
         self.undo_button.setVisible(done)
+        self.compare_button.setVisible(done)
         self.export_button.setVisible(done and outcome.adapter is not None)

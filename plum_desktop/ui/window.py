@@ -26,6 +26,7 @@ from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import FileLock, read_json, write_json
 from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
+from plum_desktop.ui.compare_page import ComparePage
 from plum_desktop.ui.controls import Notice, announce, button
 from plum_desktop.ui.conversation import Conversation
 from plum_desktop.ui.export import AdapterExport, open_dialog, save_dialog
@@ -74,11 +75,12 @@ class MainWindow(QMainWindow):
         self.export = AdapterExport(self.bridge, self, self.tell, self.say)
         self.memory = MemoryPage(self.bridge)
         self.learning = LearningPage(self.bridge, self.lessons, self.export)
+        self.compare = ComparePage(self.bridge)
         self.models = ModelsPage(self.bridge)
         self.settings = SettingsPage(self.bridge)
         self.pages: dict[str, QWidget] = {
             "chat": self.conversation, "memory": self.memory, "learning": self.learning,
-            "models": self.models, "settings": self.settings,
+            "models": self.models, "settings": self.settings, "compare": self.compare,
         }  # fmt: skip
         self.stack = QStackedWidget()
         for page in self.pages.values():
@@ -128,6 +130,7 @@ class MainWindow(QMainWindow):
             ("temporary", self.tr("Temporary chat"), "Ctrl+Shift+T", self.new_temporary),
             ("search", self.tr("Search"), "Ctrl+K", self.side.focus_search),
             ("learn", self.tr("Learn from my chats"), "Ctrl+L", self.open_sheet),
+            ("compare", self.tr("Compare answers"), "Ctrl+Shift+K", self.open_compare),
             ("escape", self.tr("Stop or close"), "Esc", self._on_escape),
             ("edit_last", self.tr("Change what you said last"), "Ctrl+Up", self._on_edit_last),
             ("older", self.tr("Older version"), "Ctrl+[", lambda: self.conversation.step(-1)),
@@ -170,6 +173,8 @@ class MainWindow(QMainWindow):
         self.memory.chat_chosen.connect(self.open_chat)
         self.memory.learn_asked.connect(self.open_sheet)
         self.learning.learn_asked.connect(self.open_sheet)
+        self.learning.compare_asked.connect(self.open_compare)
+        self.compare.back_asked.connect(lambda: self.show_page("learning"))
         self.learning.serving_changed.connect(self._on_serving_changed)
         self.models.models_changed.connect(self._on_models_changed)
         self.settings.setting_changed.connect(self._on_setting_changed)
@@ -181,6 +186,7 @@ class MainWindow(QMainWindow):
         self.sheet.closed.connect(self._close_overlay)
         self.sheet.models_asked.connect(lambda: self.show_page("models"))
         self.result.kept.connect(self._on_kept)
+        self.result.compare_asked.connect(self.open_compare)
         self.result.undo_asked.connect(self._on_undo_asked)
         self.result.details_asked.connect(self._on_details_asked)
         result_menu = self.export.menu(self.result.export_button, self._result_adapter)
@@ -243,6 +249,7 @@ class MainWindow(QMainWindow):
         self.hide()
         self._save_state()
         self.side.commit_delete()
+        self.compare.stop()
         self.bridge.close()
         self.lessons.leave()
         event.accept()
@@ -285,7 +292,7 @@ class MainWindow(QMainWindow):
     # Pages
 
     def show_page(self, name: str) -> None:
-        """chat, memory, learning, models or settings."""
+        """chat, memory, learning, compare, models or settings."""
         page = self.pages[name]
         focus = QApplication.focusWidget()
         self._close_overlay()
@@ -317,6 +324,13 @@ class MainWindow(QMainWindow):
         self.side.set_current(chat_id)
         self.show_page("chat")
         self.conversation.open(chat_id, message_id)
+
+    def open_compare(self) -> None:
+        """Ask with memory and without; the shown chat's last question is a first suggestion."""
+        asked = self.conversation.turns.last("user") if self.page == "chat" else None
+        self.show_page("compare")
+        self.compare.suggest(asked.text if asked else "")
+        self.compare.setFocus()
 
     def say(self, sentence: str) -> None:
         """An error that belongs to no place in particular stands on the page in sight."""
@@ -542,6 +556,8 @@ class MainWindow(QMainWindow):
             self._close_overlay()
         elif self.conversation.composer.editing:
             self.conversation.composer.cancel_edit()
+        elif self.page == "compare" and self.compare.busy:
+            self.compare.stop()
         elif self.conversation.busy:
             self.conversation.stop()
         elif self._overlay.shows(self.result):

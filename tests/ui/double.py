@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from plum_desktop.app.chat import ChatService
+from plum_desktop.app.compare import CompareService
 from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.learn import LearnPlan, PlannedChat
 from plum_desktop.app.product import Plum
@@ -41,6 +42,9 @@ class ScriptedEngine:
         self.go.set()
         self.words_before_hold = 0  # how many words come although `go` is not set
         self.asked: list[list[WireMessage]] = []
+
+    def count(self, text: str) -> int:
+        return len(text.split())
 
     def chat(
         self,
@@ -180,6 +184,7 @@ class DoublePlum(Plum):
         serving.script(self.engine)
         self.serving = serving
         self.chats = ChatService(self.store, serving, self._preferences)
+        self.compare = CompareService(serving, self._preferences)
         self.learning = ScriptedLearning(self)  # type: ignore[assignment]
 
     # What tests put into the store
