@@ -5,6 +5,7 @@ from __future__ import annotations
 from plum_desktop.app.adapters import AdapterService
 from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
+from plum_desktop.app.due import ScheduleService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.models import ModelService
@@ -32,6 +33,7 @@ class Plum:
         self.learning = LearnService(
             folder, self.store, self.models, self._preferences, self.serving
         )
+        self.schedule = ScheduleService(self.learning, self.store, self._preferences)
 
     @property
     def settings(self) -> Settings:

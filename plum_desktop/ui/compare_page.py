@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from plum_desktop.app.compare import Way
 
 _REDRAW_SECONDS = 0.05  # most often that a growing answer is handed on
+_MOST_MARKED = 0.8  # of an answer; beyond it marks would say nothing
 _NARROW = 620  # below this width, answers stand below each other
 
 
@@ -71,9 +72,13 @@ class AnswerCard(QFrame):
 
     def mark(self, others: Sequence[str]) -> None:
         """Mark what differs from the other answers, and say how much that is."""
+        marked = [piece for piece, differs in differing(self.text, others) if differs]
+        if sum(map(len, marked)) > _MOST_MARKED * len(self.text):
+            self.note.setText(self.tr("Has next to nothing in common with the others."))
+            return
         self._others = others
         self._show()
-        parts = sum(differs for _, differs in differing(self.text, others))
+        parts = len(marked)
         if parts == 0:
             self.note.setText(self.tr("The same in all answers."))
         elif parts == 1:

@@ -17,6 +17,7 @@ from plum_desktop.ui.now_card import NowCard
 from plum_desktop.ui.page import Page
 from plum_desktop.ui.run_details import RunDetails
 from plum_desktop.ui.run_table import Lesson, RunTable, lessons_of
+from plum_desktop.ui.schedule_card import ScheduleCard
 
 if TYPE_CHECKING:
     from plum_desktop.ui.charts import Charts
@@ -42,6 +43,9 @@ class LearningPage(Page):
         self.head.addWidget(self.learn_button)
         self.now = NowCard(lessons)
         self.body.addWidget(self.now)
+        self.schedule = ScheduleCard(bridge)
+        self.schedule.failed.connect(self.say)
+        self.body.addWidget(self.schedule)
 
         self.table = RunTable()
         self.model = self.table.lessons
@@ -84,6 +88,7 @@ class LearningPage(Page):
     def refresh(self, wanted: str | None = None) -> None:
         """Read the runs again; `wanted` is the id of the one to choose."""
         plum = self._plum
+        self.schedule.refresh()
 
         def read() -> tuple[list[Lesson], History]:
             left = plum.learning.interrupted()  # a run whose program was killed still says running

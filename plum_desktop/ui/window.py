@@ -37,6 +37,7 @@ from plum_desktop.ui.memory_page import MemoryPage
 from plum_desktop.ui.models_page import ModelsPage
 from plum_desktop.ui.page import Page
 from plum_desktop.ui.result_card import ResultView
+from plum_desktop.ui.scheduler import Scheduler
 from plum_desktop.ui.settings_page import SettingsPage
 from plum_desktop.ui.side_bar import Mode, SideBar
 from plum_desktop.ui.status_line import StatusLine
@@ -65,6 +66,7 @@ class MainWindow(QMainWindow):
         self.plum = plum
         self.bridge = Bridge(plum, self)
         self.lessons = Lessons(self.bridge, self)
+        self.scheduler = Scheduler(self.bridge, self.lessons, self)
         self._wanted_mode: Mode = "full"  # where there is room for it
         self._leaving = False
         self._warm = False  # whether to load what the next reply will need
@@ -174,6 +176,9 @@ class MainWindow(QMainWindow):
         self.memory.learn_asked.connect(self.open_sheet)
         self.learning.learn_asked.connect(self.open_sheet)
         self.learning.compare_asked.connect(self.open_compare)
+        self.learning.schedule.changed.connect(self.scheduler.look)
+        self.learning.schedule.settings_asked.connect(lambda: self.show_page("settings"))
+        self.scheduler.decided.connect(self.learning.schedule.show_decision)
         self.compare.back_asked.connect(lambda: self.show_page("learning"))
         self.learning.serving_changed.connect(self._on_serving_changed)
         self.models.models_changed.connect(self._on_models_changed)
@@ -220,6 +225,7 @@ class MainWindow(QMainWindow):
         self.lessons.look_soon()
         self._learn_what_is_remembered()
         self.bridge.watch()
+        self.scheduler.start(self.windowHandle())
         self._warm_up()
         self.conversation.composer.setFocus()
 
@@ -301,6 +307,8 @@ class MainWindow(QMainWindow):
         if isinstance(page, Page):
             page.notice.hide()
             page.refresh()
+        if name == "learning":
+            self.scheduler.look()
         if name == "chat" or (focus and self.stack.isAncestorOf(focus)):
             page.setFocus()
 
@@ -543,6 +551,8 @@ class MainWindow(QMainWindow):
             app = QApplication.instance()
             assert isinstance(app, QApplication)
             apply_theme(app, self.plum.settings.theme)
+        elif key.startswith("schedule"):
+            self.scheduler.look()
         elif key in ("context", "threads"):
             self._warm_up()
 

@@ -96,9 +96,7 @@ def test_it_is_stopped_and_waits_for_others(plum: Plum) -> None:
 
     said: list[str] = []
     waiting = threading.Thread(
-        target=lambda: said.append(
-            plum.compare.answer("Say yes.", off, lambda _: None, Stopper())
-        )
+        target=lambda: said.append(plum.compare.answer("Say yes.", off, lambda _: None, Stopper()))
     )
     with plum.serving.borrow():
         waiting.start()

@@ -51,6 +51,8 @@ def test_three_answers_side_by_side(window: MainWindow, double: DoublePlum, qtbo
     assert double.serving.memories[-4:] == ["merged", "hybrid", "off", None]
     assert all(asked[-1]["content"].startswith("Where") for asked in (
         double.engine.asked[0], double.engine.asked[-1]))  # fmt: skip
+    assert page.cards[2].note.text() == "Has next to nothing in common with the others."
+    assert "<span" not in page.cards[2]._answer.text()
     page.grab()
     assert len(double.store.chats.list()) == 1, "a comparison became a chat"
 
