@@ -8,6 +8,7 @@ from plum_desktop.app import machine
 from plum_desktop.app.learn import LearnPlan, LearnService
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.app.schedule import Decision, State, decide
+from plum_desktop.learning import own
 from plum_desktop.store import Store
 
 
@@ -53,5 +54,8 @@ class ScheduleService:
         if plan is None or not runs or runs[0].state not in ("refused", "stopped", "failed"):
             return False
         last = runs[0]
-        chats = [self._store.chats.get(chat.id) for chat in plan.chats if chat.id in last.chats]
-        return len(chats) == len(plan.chats) and all(c.updated <= last.created for c in chats)
+        planned = [chat.id for chat in plan.chats]
+        if not set(planned) <= set(last.chats):
+            return False
+        chats = [self._store.chats.get(chat_id) for chat_id in planned if chat_id != own.HOME]
+        return all(chat.updated <= last.created for chat in chats)

@@ -28,8 +28,8 @@ class Plum:
         self.serving = Serving(folder, self.store, self.models, self._preferences)
         self.chats = ChatService(self.store, self.serving, self._preferences)
         self.compare = CompareService(self.serving, self._preferences)
-        self.memory = MemoryService(self.store)
         self.adapters = AdapterService(folder, self.store, self.models, self.serving)
+        self.memory = MemoryService(folder, self.store, self.adapters)
         self.learning = LearnService(
             folder, self.store, self.models, self._preferences, self.serving
         )

@@ -70,6 +70,11 @@ class JobFolder:
         return self.root / "former.jsonl"
 
     @property
+    def own(self) -> Path:
+        """Facts that the user told outside every chat, see learning.own."""
+        return self.root / "own.jsonl"
+
+    @property
     def facts(self) -> Path:
         return self.root / "facts.jsonl"
 

@@ -42,6 +42,7 @@ from plum_desktop.ui.settings_page import SettingsPage
 from plum_desktop.ui.side_bar import Mode, SideBar
 from plum_desktop.ui.status_line import StatusLine
 from plum_desktop.ui.theme import apply_theme
+from plum_desktop.ui.why import WhyPopup
 
 if TYPE_CHECKING:
     from plum_desktop.app.job import Outcome
@@ -94,6 +95,7 @@ class MainWindow(QMainWindow):
 
         self.sheet = LearnSheet(self.lessons)
         self.result = ResultView()
+        self.why = WhyPopup(self.bridge, self)
         self._overlay = _Overlay(self.stack)
         for each in (self.sheet, self.result):
             self._overlay.add(each)
@@ -174,6 +176,9 @@ class MainWindow(QMainWindow):
 
         self.memory.chat_chosen.connect(self.open_chat)
         self.memory.learn_asked.connect(self.open_sheet)
+        self.memory.facts_changed.connect(self.lessons.look_soon)
+        self.memory.serving_changed.connect(self._on_serving_changed)
+        self.why.chat_chosen.connect(self.open_chat)
         self.learning.learn_asked.connect(self.open_sheet)
         self.learning.compare_asked.connect(self.open_compare)
         self.learning.schedule.changed.connect(self.scheduler.look)
@@ -566,6 +571,8 @@ class MainWindow(QMainWindow):
             self._close_overlay()
         elif self.conversation.composer.editing:
             self.conversation.composer.cancel_edit()
+        elif self.memory.editor.isVisible():
+            self.memory.editor.close_up()
         elif self.page == "compare" and self.compare.busy:
             self.compare.stop()
         elif self.conversation.busy:

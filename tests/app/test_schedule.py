@@ -69,7 +69,8 @@ def test_it_starts_only_where_everything_holds(
     if not state.learning:
         assert state.new_chats is not None
         assert state.new_chats >= max(1, chosen.schedule_chats)
-        assert not (state.tried or state.interrupted)
+        assert not state.tried
+        assert not state.interrupted
         assert state.refusal is None
 
 
