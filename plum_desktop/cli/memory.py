@@ -107,8 +107,11 @@ def edit(session: Session, fact_id: str, text: str, as_json: bool) -> None:
 @click.argument("fact_id", required=False)
 @click.option("--everything", is_flag=True, help="All facts, and everything that was learned.")
 @yes_option
+@json_option
 @pass_session
-def forget(session: Session, fact_id: str | None, everything: bool, yes: bool) -> None:
+def forget(
+    session: Session, fact_id: str | None, everything: bool, yes: bool, as_json: bool
+) -> None:
     """Never teach a fact again, or delete all that was learned.  Chats stay."""
     service = session.plum.memory
     if everything == (fact_id is not None):
@@ -116,11 +119,15 @@ def forget(session: Session, fact_id: str | None, everything: bool, yes: bool) -
     if fact_id is not None:
         statement = service.get(fact_id).statement
         service.forget(fact_id)
-        click.echo(f"It will not be taught again: {statement}")
-        return
-    confirm("Delete everything that was learned, for good?", yes)
-    service.forget_everything()
-    click.echo("Everything that was learned is deleted; your chats are still here.")
+        said = f"It will not be taught again: {statement}"
+    else:
+        confirm("Delete everything that was learned, for good?", yes)
+        service.forget_everything()
+        said = "Everything that was learned is deleted; your chats are still here."
+    if as_json:
+        emit({"forgotten": fact_id or "everything"})
+    else:
+        click.echo(said)
 
 
 def _recall(fact: Fact) -> str:

@@ -28,6 +28,7 @@ class FactEditor(QFrame):
         row.setSpacing(8)
         self.text = QLineEdit()
         self.text.setPlaceholderText(self.tr("My sister lives in Bergen."))
+        self.text.setAccessibleName(self.tr("A fact"))
         self.text.returnPressed.connect(self._save)
         row.addWidget(self.text, 1)
         self.save_button = button(self.tr("Save"), "primary", self._save)

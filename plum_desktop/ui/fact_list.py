@@ -24,7 +24,7 @@ from plum_desktop.ui.ticks import TEXT_LEFT, TickDelegate, paint_ground
 
 Index = QModelIndex | QPersistentModelIndex
 FactRole = Qt.ItemDataRole.UserRole + 2
-_BADGE = 96
+_BADGE = 116
 
 
 class FactModel(QAbstractListModel):

@@ -38,6 +38,7 @@ class LearningPage(Page):
         self._lessons = lessons
         self._plum = bridge.plum
         self._history = History()
+        self._known_job: str | None = None  # the job that the table has a row for
         self.charts: Charts | None = None  # made when the page is first looked at
         self.learn_button = button(self.tr("Learn from my chats"), "primary", self.learn_asked.emit)
         self.head.addWidget(self.learn_button)
@@ -82,6 +83,10 @@ class LearningPage(Page):
 
     def _on_lessons_changed(self) -> None:
         self.learn_button.setEnabled(not self._lessons.running)
+        job = self._lessons.job
+        if job and job.run_id != self._known_job and self.isVisible():
+            self._known_job = job.run_id
+            self.refresh(job.run_id)
         if self.charts and self.isVisible() and not self._redraw.isActive():
             self._redraw.start()
 

@@ -41,9 +41,11 @@ class Scheduler(QObject):
         self.mine = False  # whether the run under way was started from here
         self._rests = False  # whether it is paused from here
         self._looking = False
+        self._counted = False  # whether the last look knew what there is to learn
         self._used = time.monotonic()
         self._timer = QTimer(self, interval=_LOOK_MS)
         self._timer.timeout.connect(self.look)
+        lessons.changed.connect(self._on_changed)
         lessons.ended.connect(self._on_ended)
         lessons.failed.connect(self._on_failed)
 
@@ -67,6 +69,7 @@ class Scheduler(QObject):
         if self.mine and self._lessons.paused is not self._rests:
             self.mine = self._rests = False
         plan, mine = self._lessons.plan, self.mine
+        self._counted = plan is not None
         idle = time.monotonic() - self._used
 
         def found(decision: Decision) -> None:
@@ -99,6 +102,11 @@ class Scheduler(QObject):
             self.mine, self._rests = True, False
             self._timer.setInterval(_LOOK_WHILE_LEARNING_MS)
             self._lessons.start(plan)
+
+    def _on_changed(self) -> None:
+        """Look again as soon as the new chats are counted, not a minute later."""
+        if self._timer.isActive() and not self._counted and self._lessons.plan:
+            self.look()
 
     def _on_ended(self, _outcome: object) -> None:
         self.mine = self._rests = False

@@ -139,3 +139,23 @@ def test_the_window_starts_without_the_library_for_charts() -> None:
     code = "import sys, plum_desktop.ui.application as a; print('pyqtgraph' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_run_that_begins_while_the_page_is_open_is_drawn(
+    open_window, double: DoublePlum, qtbot: QtBot
+) -> None:
+    chat = double.add_chat("One", "Tell me more.", "Yes.")
+    window = open_window()
+    window.show_page("learning")
+    qtbot.wait_until(lambda: window.learning._stack.currentIndex() == 0)
+    window.learning._redraw.setInterval(5)
+    window.lessons.plan_for(None, window.lessons.start, pytest.fail)
+    double.add_lesson([chat])  # stands for the row that the job makes
+    qtbot.wait_until(lambda: window.lessons.job is not None)
+    qtbot.wait_until(lambda: window.learning.charts is not None)
+    job = double.learning.job
+    assert job
+    job.losses += [3.0, 2.0, 1.0]
+    job.tell(0.5)
+    charts = window.learning.charts
+    qtbot.wait_until(lambda: "in progress: from 3.00 to 1.00" in charts.loss.summary.text())
