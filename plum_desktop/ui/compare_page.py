@@ -72,15 +72,15 @@ class AnswerCard(QFrame):
 
     def mark(self, others: Sequence[str]) -> None:
         """Mark what differs from the other answers, and say how much that is."""
-        marked = [piece for piece, differs in differing(self.text, others) if differs]
-        if sum(map(len, marked)) > _MOST_MARKED * len(self.text):
+        near = [other for other in others if _differs(self.text, [other])[0] <= _MOST_MARKED]
+        if not near:
             self.note.setText(self.tr("Has next to nothing in common with the others."))
             return
-        self._others = others
+        self._others = near
         self._show()
-        parts = len(marked)
+        _, parts = _differs(self.text, near)
         if parts == 0:
-            self.note.setText(self.tr("The same in all answers."))
+            self.note.setText(self.tr("Says the same as the others."))
         elif parts == 1:
             self.note.setText(self.tr("One part differs."))
         else:
@@ -100,6 +100,12 @@ class AnswerCard(QFrame):
         ]
         self._answer.setText("".join(pieces).replace("\n", "<br>"))
         self._answer.setAccessibleName(self.text)
+
+
+def _differs(text: str, others: Sequence[str]) -> tuple[float, int]:
+    """What share of `text`, 0..1, is otherwise in any of `others`, and in how many parts."""
+    marked = [piece for piece, differs in differing(text, others) if differs]
+    return sum(map(len, marked)) / max(1, len(text)), len(marked)
 
 
 class ComparePage(Page):

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QMessageBox, QStackedWidget, QVBoxLayout, QWidget
 
 from plum_desktop.app import curves
 from plum_desktop.app.curves import History
+from plum_desktop.base.types import Run
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.controls import button, label
 from plum_desktop.ui.export import AdapterExport
@@ -37,7 +38,7 @@ class LearningPage(Page):
         self._bridge = bridge
         self._lessons = lessons
         self._plum = bridge.plum
-        self._history = History()
+        self._runs: list[Run] = []
         self._known_job: str | None = None  # the job that the table has a row for
         self.charts: Charts | None = None  # made when the page is first looked at
         self.learn_button = button(self.tr("Learn from my chats"), "primary", self.learn_asked.emit)
@@ -95,14 +96,13 @@ class LearningPage(Page):
         plum = self._plum
         self.schedule.refresh()
 
-        def read() -> tuple[list[Lesson], History]:
+        def read() -> list[Lesson]:
             left = plum.learning.interrupted()  # a run whose program was killed still says running
             runs = [left if left and run.id == left.id else run for run in plum.store.runs.list()]
-            history = curves.history(runs, plum.models.file().sha256)
-            return lessons_of(runs, plum.adapters.list()), history
+            return lessons_of(runs, plum.adapters.list())
 
-        def show(found: tuple[list[Lesson], History]) -> None:
-            lessons, self._history = found
+        def show(lessons: list[Lesson]) -> None:
+            self._runs = [lesson.run for lesson in lessons if lesson.run]
             self._stack.setCurrentIndex(1 if lessons else 0)
             if lessons and self.charts is None:
                 self._make_charts()
@@ -122,9 +122,11 @@ class LearningPage(Page):
         lesson = self.table.current()
         self.details.show_lesson(lesson)
         if self.charts:
-            chosen = lesson.id if lesson else None
-            self.charts.recall.set_history(self._history, chosen)
-            self.charts.drift.set_history(self._history, chosen)
+            run = lesson.run if lesson else None
+            # Runs of the same model: another one's memory is another memory.
+            history = curves.history(self._runs, run.model_sha256) if run else History()
+            for chart in (self.charts.recall, self.charts.drift):
+                chart.set_history(history, run.id if run else None)
             self._draw_loss()
 
     def _draw_loss(self) -> None:

@@ -97,7 +97,9 @@ class ResultView(QFrame):
         row.setSpacing(8)
         self.keep_button = button(self.tr("Keep"), "primary", self.kept.emit)
         self.undo_button = button(self.tr("Undo"), "plain", self.undo_asked.emit)
-        self.compare_button = button(self.tr("Compare answers"), "plain", self.compare_asked.emit)
+        self.compare_button = button(self.tr("Compare"), "plain", self.compare_asked.emit)
+        self.compare_button.setAccessibleName(self.tr("Compare answers"))
+        self.compare_button.setToolTip(self.tr("One question, with what was learned and without"))
         self.export_button = button(self.tr("Export…"), "plain", self.export_asked.emit)
         self.details_button = button(self.tr("Open Learning"), "quiet", self.details_asked.emit)
         for each in (

@@ -35,19 +35,22 @@ def compare(window: MainWindow, qtbot: QtBot, question: str) -> ComparePage:
 
 
 def test_three_answers_side_by_side(window: MainWindow, double: DoublePlum, qtbot: QtBot) -> None:
-    double.engine.replies = ["Yes, in Bergen.", "Yes, in <b>Bergen</b>.", "No, I cannot know."]
+    double.engine.replies = [
+        "Yes, she lives in Bergen.", "Yes, she lives in <b>Bergen</b>.", "No, I cannot know.",
+    ]  # fmt: skip
     page = compare(window, qtbot, "Where does my sister live?")
     qtbot.wait_until(lambda: not page.busy)
     assert [card.title for card in page.cards] == [
         "With memory", "With memory, and looking things up", "Without memory",
     ]  # fmt: skip
     assert [card.text for card in page.cards] == [
-        "Yes, in Bergen.", "Yes, in <b>Bergen</b>.", "No, I cannot know.",
+        "Yes, she lives in Bergen.", "Yes, she lives in <b>Bergen</b>.", "No, I cannot know.",
     ]  # fmt: skip
-    assert page.cards[0].note.text() == "2 parts differ."
+    assert page.cards[0].note.text() == "Says the same as the others."
     marked = page.cards[1]._answer.text()
     assert "&lt;b&gt;" in marked
     assert "<span" in marked
+    assert page.cards[1].note.text() == "2 parts differ."
     assert double.serving.memories[-4:] == ["merged", "hybrid", "off", None]
     assert all(asked[-1]["content"].startswith("Where") for asked in (
         double.engine.asked[0], double.engine.asked[-1]))  # fmt: skip
@@ -111,7 +114,7 @@ def test_with_nothing_learned_it_says_so(
     qtbot.wait_until(lambda: not page.busy)
     assert [card.title for card in page.cards] == ["Without memory", "Looking things up"]
     assert page.notice.text().startswith("Nothing has been learned yet")
-    assert [card.note.text() for card in page.cards] == ["The same in all answers."] * 2
+    assert [card.note.text() for card in page.cards] == ["Says the same as the others."] * 2
 
 
 def test_it_is_reached_from_a_chat_the_card_and_the_page(
