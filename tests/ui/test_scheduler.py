@@ -33,9 +33,7 @@ def around(monkeypatch: pytest.MonkeyPatch) -> Surroundings:
 
 
 @pytest.fixture
-def window(
-    open_window: Open, double: DoublePlum, around: Surroundings, qtbot: QtBot
-) -> MainWindow:
+def window(open_window: Open, double: DoublePlum, around: Surroundings, qtbot: QtBot) -> MainWindow:
     double.add_chat("Porto", "Tell me about Porto please.", "Yes.")
     double.set_setting("schedule_chats", 1)
     opened = open_window()
