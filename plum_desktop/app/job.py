@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import psutil
 
+from plum_desktop.app import curves
 from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.result_card import ResultCard, card_of
 from plum_desktop.app.serving import Serving
@@ -37,7 +38,7 @@ from plum_desktop.base.files import (
 from plum_desktop.base.paths import DataFolder, worker_command
 from plum_desktop.base.types import Adapter, Fact, Run
 from plum_desktop.engine.client import EngineClient
-from plum_desktop.learning import anchors, facts, gate, primer
+from plum_desktop.learning import anchors, facts, gate, own, primer
 from plum_desktop.learning.augment import augment, contradicted, read_facts
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.corrections import taken_back
@@ -125,10 +126,18 @@ class Job:
         self._engine: EngineClient | None = None
         self._outcome: Outcome | None = None
         self._last: Progress | None = None
+        self._losses = _stored_losses(folder)
         self._expected = parts.estimates.job(
-            self._spec.recipe, [len(parts.store.chats.branch(chat)) for chat in self._spec.chats]
+            self._spec.recipe, [self._length(chat_id) for chat_id in self._spec.chats]
         )
         self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
+
+    def _length(self, chat_id: str) -> int:
+        """How many messages there are to learn."""
+        store = self._parts.store
+        if chat_id == own.HOME:
+            return len(store.facts.of_chat(None))
+        return len(store.chats.branch(chat_id))
 
     @property
     def run_id(self) -> str:
@@ -137,6 +146,11 @@ class Job:
     @property
     def paused(self) -> bool:
         return self._folder.paused.exists()
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of every step so far, nats; those of before an interruption too."""
+        return list(self._losses)
 
     def start(self) -> None:
         self._thread.start()
@@ -221,7 +235,13 @@ class Job:
             # Hidden branches and stopped replies were said too: no negative may deny them.
             said = "\n".join(message.text for message in store.chats.tree(chat.id))
             others.append({"id": chat.id, "text": said})
-        known = store.facts.list()
+        known = [own.at_home(fact) for fact in store.facts.list()]
+        told = own.teachable(known)
+        write_json_lines(self._folder.own, [facts.to_dict(fact) for fact in told])
+        if conversation := own.conversation(told):
+            others.append({"id": conversation.id, "text": conversation.text})
+            if conversation.id in spec.chats:
+                chosen.append((0.0, conversation))
         excluded = sorted({fact.subject for fact in known if fact.state == "excluded"})
         write_json(self._folder.excluded, excluded)
         fresh = {conversation.id: conversation.text for _, conversation in chosen}
@@ -253,7 +273,7 @@ class Job:
         seen = self._parts.store.adapters.seen(parent.id) if parent else {}
         older = [
             fact
-            for fact in self._parts.store.facts.list()
+            for fact in map(own.at_home, self._parts.store.facts.list())
             if fact.chat_id in seen
             and fact.chat_id not in spec.chats
             and fact.state in ("learned", "weak")
@@ -375,6 +395,8 @@ class Job:
         report = read_json(self._folder.report)
         refused = bool(report["reasons"])
         report |= read_json(self._folder.measured) if self._folder.measured.exists() else {}
+        report["losses"] = curves.thinned(_stored_losses(self._folder))
+        report["by_run"] = self._recall_by_run(report)
         report["total_seconds"] = report["seconds"]
         report["seconds"] = round(sum(report["seconds"].values()), 1)
         conversations = [
@@ -403,9 +425,7 @@ class Job:
         with store.transaction():
             store.adapters.add(adapter)
             store.adapters.set_seen(adapter.id, seen)
-            for conversation in conversations:
-                store.facts.delete_of_chat(conversation.id)
-            store.facts.add(taught)
+            self._keep_facts(conversations, taught)
             if not refused:
                 store.adapters.activate(adapter.id, spec.model_sha256)
             store.runs.update(
@@ -428,6 +448,17 @@ class Job:
             message,
         )
 
+    def _recall_by_run(self, report: dict[str, Any]) -> dict[str, curves.Counts]:
+        """What is left of each earlier run's chats, from the gate's answers about older facts."""
+        store = self._parts.store
+        run_of_chat = curves.taught_by(
+            store.adapters.active(self._spec.model_sha256),
+            store.adapters.get,
+            lambda run_id: store.runs.get(run_id).chats,
+        )
+        asked = read_facts(self._folder.old_facts)
+        return curves.by_run(asked, report["old_after"]["by_fact"], run_of_chat)
+
     def _taught(self, report: dict[str, Any], refused: bool) -> list[Fact]:
         """The job's facts with what became of them; what the user excluded stays so."""
         asked: dict[str, int] = report["new_after"]["by_fact"]
@@ -438,6 +469,24 @@ class Job:
                 state = "weak" if recall == 0 else "learned"
             found.append(facts.changed(fact, state, None if recall is None else float(recall)))
         return found
+
+    def _keep_facts(self, conversations: list[Conversation], taught: list[Fact]) -> None:
+        """Put what was taught in the place of what stands in the store of these conversations."""
+        store = self._parts.store
+        for conversation in conversations:
+            if conversation.id != own.HOME:
+                store.facts.delete_of_chat(conversation.id)
+                continue
+            # What the user told stays, whatever became of it; it may be gone or changed since.
+            store.facts.delete_of_chat(None, label=False)
+            now = {fact.id: fact for fact in store.facts.of_chat(None)}
+            for fact in taught:
+                before = now.get(fact.id)
+                if before and before.state != "excluded" and before.subject == fact.subject:
+                    store.facts.update(fact.id, state=fact.state, last_recall=fact.last_recall)
+        store.facts.add(
+            own.stored(fact) for fact in taught if not (fact.chat_id == own.HOME and fact.label)
+        )
 
     def _remember_speed(self, report: dict[str, Any]) -> None:
         took = report["total_seconds"]
@@ -472,6 +521,8 @@ class Job:
 
     def _on_event(self, stage: Stage, event: Event) -> None:
         if event["event"] == "progress":
+            if "loss" in event:
+                self._losses.append(event["loss"])
             self._tell(
                 stage,
                 event["fraction"],
@@ -562,6 +613,11 @@ class Job:
                 # The folder stays: what failed (a full disk, say) may be mended.
                 store.runs.update(self.run_id, state="interrupted", error=message)
         return Outcome(store.runs.get(self.run_id), None, None, state, message)
+
+
+def _stored_losses(folder: JobFolder) -> list[float]:
+    rows = read_json_lines(folder.losses) if folder.losses.exists() else []
+    return [row["loss"] for row in rows]
 
 
 def _link(source: str, target: str) -> None:

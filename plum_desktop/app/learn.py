@@ -17,7 +17,7 @@ from plum_desktop.base.errors import Busy, PlumError
 from plum_desktop.base.files import FileLock, require_free
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import Chat, Run
-from plum_desktop.learning import primer
+from plum_desktop.learning import own, primer
 from plum_desktop.learning import recipe as recipes
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.job import JobFolder, JobSpec
@@ -241,9 +241,15 @@ class LearnService:
         if chat_ids is None:
             chats = self._store.chats.list() + self._store.chats.list(archived=True)
         else:
-            chats = [self._store.chats.get(chat_id) for chat_id in chat_ids]
+            chats = [self._store.chats.get(chat_id) for chat_id in chat_ids if chat_id != own.HOME]
         found: list[tuple[Conversation, bool]] = []
         left_out: list[tuple[Chat, str]] = []
+        told = own.conversation(own.teachable(map(own.at_home, self._store.facts.of_chat(None))))
+        if told and (chat_ids is None or own.HOME in chat_ids):
+            leaf = told.leaf or ""
+            known = seen.get(told.id) == leaf or (told.id, leaf) in undone
+            if chat_ids is not None or not known:
+                found.append((told, told.id not in seen))
         for chat in sorted(chats, key=lambda c: c.created):
             if chat_ids is None and not chat.learn:
                 left_out.append((chat, "you excluded it"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from plum_desktop.app.adapters import AdapterService
 from plum_desktop.app.chat import ChatService
+from plum_desktop.app.compare import CompareService
 from plum_desktop.app.downloads import DownloadService
+from plum_desktop.app.due import ScheduleService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.models import ModelService
@@ -27,11 +29,13 @@ class Plum:
         self.downloads = DownloadService(folder, self._preferences)
         self.serving = Serving(folder, self.store, self.models, self._preferences)
         self.chats = ChatService(self.store, self.serving, self._preferences)
-        self.memory = MemoryService(self.store)
+        self.compare = CompareService(self.serving, self._preferences)
         self.adapters = AdapterService(folder, self.store, self.models, self.serving)
+        self.memory = MemoryService(folder, self.store, self.adapters)
         self.learning = LearnService(
             folder, self.store, self.models, self._preferences, self.serving
         )
+        self.schedule = ScheduleService(self.learning, self.store, self._preferences)
 
     @property
     def settings(self) -> Settings:

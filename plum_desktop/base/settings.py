@@ -13,15 +13,16 @@ from plum_desktop.base.files import read_json, write_json
 
 
 def _setting(
-    default: Any, title: str, text: str, choices: tuple[Any, ...] = (), *, secret: bool = False
-) -> Any:
-    metadata = {"title": title, "help": text, "choices": choices, "secret": secret}
+    default: Any, title: str, text: str, choices: tuple[Any, ...] = (), *, secret: bool = False,
+    most: int | None = None,
+) -> Any:  # fmt: skip
+    metadata = {"title": title, "help": text, "choices": choices, "secret": secret, "most": most}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting.  `field.metadata` has `title`, `help`, `choices` and `secret` for a page."""
+    """Every setting.  `field.metadata` has `title`, `help`, `choices`, `secret` and `most`."""
 
     model: str = _setting("", "Model", "File name of the model in use; empty: the starter model.")
     persona: str = _setting("", "Persona", "System prompt of new chats; empty: the model's own.")
@@ -44,6 +45,30 @@ class Settings:
         "", "Access token", "Of your Hugging Face account, for models that ask for one.",
         secret=True,
     )  # fmt: skip
+    schedule: str = _setting(
+        "off", "Learn by itself", "While the window is open and the conditions below hold.",
+        ("off", "on"),
+    )  # fmt: skip
+    schedule_chats: int = _setting(
+        5, "By itself: new chats", "Waits until so many chats are new.", most=1000
+    )
+    schedule_idle: int = _setting(
+        10, "By itself: idle minutes", "Waits until nobody has used this computer for so long; "
+        "0: does not wait.", most=600,
+    )  # fmt: skip
+    schedule_power: str = _setting(
+        "on", "By itself: on power only", "Waits while this computer runs on its battery.",
+        ("off", "on"),
+    )  # fmt: skip
+    schedule_cool: str = _setting(
+        "on", "By itself: not when hot", "Waits while the processor is hot.", ("off", "on")
+    )
+    schedule_from: int = _setting(
+        0, "By itself: from", "First hour of the day, 0 to 24; the same as until: all day.", most=24
+    )
+    schedule_until: int = _setting(
+        0, "By itself: until", "Hour of the day at which it ends, 0 to 24.", most=24
+    )
     theme: str = _setting("system", "Theme", "Colours of the window.", ("system", "light", "dark"))
 
 
@@ -83,4 +108,7 @@ def change(settings: Settings, key: str, value: Any) -> Settings:
         raise PlumError(f"{key} is one of {', '.join(choices)}, not {value!r}.")
     if kind in (int, float) and converted < 0:
         raise PlumError(f"{key} cannot be below 0.")
+    most = fields[key].metadata["most"]
+    if most is not None and converted > most:
+        raise PlumError(f"{key} cannot be above {most}.")
     return dataclasses.replace(settings, **{key: converted})

@@ -38,6 +38,7 @@ _TELL_EVERY = 0.05  # of the whole job, where lines are printed
 @click.option("--backend", type=click.Choice(["auto", "torch", "mlx"]), help="Default: as set.")
 @click.option("--dry-run", is_flag=True, help="Say what would be learned, and stop.")
 @click.option("--resume", is_flag=True, help="Go on with the job that was interrupted.")
+@click.option("--when-due", is_flag=True, help="Only if the schedule says so now; say why.")
 @yes_option
 @json_option
 @pass_session
@@ -49,13 +50,18 @@ def learn(
     backend: Backend | None,
     dry_run: bool,
     resume: bool,
+    when_due: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
     """Learn from your chats.  Ctrl-C interrupts; --resume goes on from there."""
     if resume and (chat_ids or limit or dry_run or recipe or backend):
         raise click.UsageError("--resume takes the job as it was; leave out the rest.")
+    if when_due and (resume or chat_ids or limit):
+        raise click.UsageError("--when-due takes all that is new; leave out the rest.")
     learning = session.plum.learning
+    if when_due and not _is_due(session, as_json):
+        return
     with display(as_json) as show:
         job: Job
         if resume:
@@ -70,10 +76,21 @@ def learn(
                 raise PlumError(plan.refusal)
             if dry_run:
                 return
-            confirm("Learn them now?", yes)
+            confirm("Learn them now?", yes or when_due)
             job = learning.start(plan, show, _ignore)
         outcome = _wait(job)
     _print_outcome(outcome, as_json)
+
+
+def _is_due(session: Session, as_json: bool) -> bool:
+    """Ask the schedule, and print what it says."""
+    plum = session.plum
+    decision = plum.schedule.look(plum.learning.plan())
+    if as_json:
+        emit({"event": "schedule", "start": decision.start, "reason": decision.reason})
+    else:
+        click.echo(decision.reason)
+    return decision.start
 
 
 def _wait(job: Job) -> Outcome:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import click
 
 from plum_desktop.base.types import Fact
-from plum_desktop.cli.session import Session, emit, json_option, one_line, pass_session, table
+from plum_desktop.cli.session import (
+    Session,
+    confirm,
+    emit,
+    json_option,
+    one_line,
+    pass_session,
+    table,
+    yes_option,
+)
 
 
 @click.group()
@@ -65,6 +74,60 @@ def exclude(session: Session, fact_id: str, undo: bool, as_json: bool) -> None:
         click.echo(f"It may be taught again: {fact.statement}")
     else:
         click.echo(f"It will not be taught again: {fact.statement}")
+
+
+@memory.command()
+@click.argument("text")
+@json_option
+@pass_session
+def add(session: Session, text: str, as_json: bool) -> None:
+    """Tell Plum a fact of your own, outside every chat."""
+    fact = session.plum.memory.add(text)
+    if as_json:
+        emit(fact)
+    else:
+        click.echo(f"The next run learns it: {fact.statement}")
+
+
+@memory.command()
+@click.argument("fact_id")
+@click.argument("text")
+@json_option
+@pass_session
+def edit(session: Session, fact_id: str, text: str, as_json: bool) -> None:
+    """Have other words taught in the place of a fact."""
+    fact = session.plum.memory.edit(fact_id, text)
+    if as_json:
+        emit(fact)
+    else:
+        click.echo(f"The next run learns it: {fact.statement}")
+
+
+@memory.command()
+@click.argument("fact_id", required=False)
+@click.option("--everything", is_flag=True, help="All facts, and everything that was learned.")
+@yes_option
+@json_option
+@pass_session
+def forget(
+    session: Session, fact_id: str | None, everything: bool, yes: bool, as_json: bool
+) -> None:
+    """Never teach a fact again, or delete all that was learned.  Chats stay."""
+    service = session.plum.memory
+    if everything == (fact_id is not None):
+        raise click.UsageError("Name one fact, or give --everything.")
+    if fact_id is not None:
+        statement = service.get(fact_id).statement
+        service.forget(fact_id)
+        said = f"It will not be taught again: {statement}"
+    else:
+        confirm("Delete everything that was learned, for good?", yes)
+        service.forget_everything()
+        said = "Everything that was learned is deleted; your chats are still here."
+    if as_json:
+        emit({"forgotten": fact_id or "everything"})
+    else:
+        click.echo(said)
 
 
 def _recall(fact: Fact) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from plum_desktop.base.files import read_json_lines, write_json_lines
 from plum_desktop.base.types import Fact
 from plum_desktop.engine.client import EngineClient
-from plum_desktop.learning import facts, rules, stock, topics
+from plum_desktop.learning import facts, own, rules, stock, topics
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.curriculum import epochs
 from plum_desktop.learning.job import JobFolder
@@ -84,8 +84,12 @@ def augment(
     never_asked_twice = min(_MOST_NEGATIVES, recipe.questions * epochs(recipe, len(conversations)))
     found = read_facts(job.former) if job.former.exists() else []
     for done, conversation in enumerate(conversations):
-        positives = rules.facts_of(conversation) if recipe.rule_facts else []
-        if recipe.model_facts:
+        is_own = conversation.id == own.HOME  # facts already, as the user put them
+        if is_own:
+            positives, subjects = read_facts(job.own), []
+        else:
+            positives = rules.facts_of(conversation) if recipe.rule_facts else []
+        if recipe.model_facts and not is_own:
             check()
             subjects = named(conversation, engine, notes, check)
             positives += subjects
@@ -99,7 +103,7 @@ def augment(
         wanted = max(len(positives), never_asked_twice * parts) + _SPARE
         taught = [fact for fact in positives if fact.subject not in excluded]
         found += negatives.beside(conversation, taught, wanted, recipe)
-        if recipe.model_facts and recipe.near_share:
+        if recipe.model_facts and recipe.near_share and not is_own:
             found += neighbours(conversation, subjects, negatives, engine, notes, check)
         progress((done + 1) / len(conversations))
     found = [

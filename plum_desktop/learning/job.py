@@ -27,7 +27,7 @@ class JobSpec:
     model_sha256: str
     backend: Literal["torch", "mlx"]
     recipe: Recipe
-    chats: tuple[str, ...]  # in time order
+    chats: tuple[str, ...]  # in time order; learning.own.HOME may be among them
     parent_adapter: str | None  # folder of the adapter that served, and that training goes on from
     primer: str | None  # without a parent: folder of the base model's primer, see learning.primer
     persona: str | None  # a system prompt that the product serves, for the prompt shapes
@@ -68,6 +68,11 @@ class JobFolder:
     def former(self) -> Path:
         """What the new chats take back of what older ones said, to be taught as no longer so."""
         return self.root / "former.jsonl"
+
+    @property
+    def own(self) -> Path:
+        """Facts that the user told outside every chat, see learning.own."""
+        return self.root / "own.jsonl"
 
     @property
     def facts(self) -> Path:

@@ -45,13 +45,28 @@ class Facts:
         if not self._connection.update("facts", fact_id, fields):
             raise PlumError(f"There is no fact {fact_id!r}.")
 
-    def of_chat(self, chat_id: str) -> list[Fact]:
-        """Facts that rest on a chat or were made beside it, in the order they were added."""
-        return self._select("chat_id = :chat", {"chat": chat_id})
+    def of_chat(self, chat_id: str | None) -> list[Fact]:
+        """Facts that rest on a chat or were made beside it, in the order they were added.
 
-    def delete_of_chat(self, chat_id: str) -> int:
-        """Delete them; how many."""
-        return self._connection.execute("DELETE FROM facts WHERE chat_id = ?", [chat_id])
+        None: those of no chat, which the user told by themselves.
+        """
+        return self._select("chat_id IS :chat", {"chat": chat_id})
+
+    def delete_of_chat(self, chat_id: str | None, *, label: bool | None = None) -> int:
+        """Delete them, or only those of one label; how many."""
+        return self._connection.execute(
+            "DELETE FROM facts WHERE chat_id IS :chat AND (:label IS NULL OR label = :label)",
+            {"chat": chat_id, "label": label},
+        )
+
+    def delete(self, fact_id: str) -> None:
+        """Delete one fact."""
+        if not self._connection.execute("DELETE FROM facts WHERE id = ?", [fact_id]):
+            raise PlumError(f"There is no fact {fact_id!r}.")
+
+    def delete_all(self) -> int:
+        """Delete every fact; how many."""
+        return self._connection.execute("DELETE FROM facts")
 
     def counts(self) -> dict[FactState, int]:
         """How many facts are in each state that any is in."""

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import (
     QAbstractListModel,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
-    QRect,
     QRectF,
     QSize,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFontMetrics, QPainter
+from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QListView,
+    QMessageBox,
     QSplitter,
     QStackedWidget,
     QStyledItemDelegate,
@@ -30,21 +29,20 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from plum_desktop.base.types import Chat, Fact
+from plum_desktop.app.memory import ChatMemory
+from plum_desktop.base.types import Fact, FactState
 from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.controls import button, label, small
+from plum_desktop.ui.controls import Choice, button, label, small
+from plum_desktop.ui.fact_editor import FactEditor
+from plum_desktop.ui.fact_list import FactModel, FactView
 from plum_desktop.ui.page import Page
-from plum_desktop.ui.theme import Theme, current_theme, text_font
-from plum_desktop.ui.ticks import TEXT_LEFT, TickDelegate, paint_ground
-
-if TYPE_CHECKING:
-    from plum_desktop.app.memory import ChatMemory
+from plum_desktop.ui.theme import current_theme, text_font
+from plum_desktop.ui.ticks import paint_ground
 
 Index = QModelIndex | QPersistentModelIndex
 MemoryRole = Qt.ItemDataRole.UserRole + 1
-FactRole = Qt.ItemDataRole.UserRole + 2
-_ROW, _BADGE = 52, 96
+_ROW = 52
 
 
 class TaughtModel(QAbstractListModel):
@@ -55,29 +53,36 @@ class TaughtModel(QAbstractListModel):
         self._all: list[ChatMemory] = []
         self._shown: list[ChatMemory] = []
         self._wanted = ""
+        self._state: FactState | None = None
 
     def set_memories(self, memories: Sequence[ChatMemory]) -> None:
         self._all = list(memories)
         self.search(self._wanted)
 
-    def search(self, text: str) -> None:
-        """Only chats whose title, or one of whose facts, has `text` in it."""
-        self._wanted = text.casefold().strip()
+    def search(self, text: str, state: FactState | None = None) -> None:
+        """Only facts in `state` (None: in any) that have `text` in them or in their chat's title,
+        and only chats with such facts.
+        """
+        self._wanted, self._state = text.casefold().strip(), state
         self.beginResetModel()
-        self._shown = [each for each in self._all if self._matches(each)]
+        self._shown = [found for each in self._all if (found := self._matching(each)).facts]
         self.endResetModel()
 
-    def _matches(self, memory: ChatMemory) -> bool:
-        texts = [memory.chat.title, *(fact.statement for fact in memory.facts)]
-        return any(self._wanted in text.casefold() for text in texts)
+    def _matching(self, memory: ChatMemory) -> ChatMemory:
+        named = self._wanted in memory.title.casefold()
+        facts = tuple(
+            fact for fact in memory.facts
+            if (named or self._wanted in fact.statement.casefold())
+            and self._state in (None, fact.state)
+        )  # fmt: skip
+        return dataclasses.replace(memory, facts=facts)
 
     def put(self, fact: Fact) -> None:
-        for at, memory in enumerate(self._all):
-            if memory.chat.id == fact.chat_id:
+        """A fact that is another than before, in the place where it stands."""
+        for memories in (self._all, self._shown):
+            for at, memory in enumerate(memories):
                 facts = tuple(fact if each.id == fact.id else each for each in memory.facts)
-                self._all[at] = dataclasses.replace(memory, facts=facts)
-        by_id = {memory.chat.id: memory for memory in self._all}
-        self._shown = [by_id[memory.chat.id] for memory in self._shown]
+                memories[at] = dataclasses.replace(memory, facts=facts)
 
     def is_empty(self) -> bool:
         return not self._all
@@ -85,9 +90,9 @@ class TaughtModel(QAbstractListModel):
     def memory_at(self, row: int) -> ChatMemory:
         return self._shown[row]
 
-    def row_of(self, chat_id: str | None) -> int | None:
-        ids = [memory.chat.id for memory in self._shown]
-        return ids.index(chat_id) if chat_id in ids else None
+    def row_of(self, memory_id: str | None) -> int | None:
+        ids = [memory.id for memory in self._shown]
+        return ids.index(memory_id) if memory_id in ids else None
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 Qt's own default
         return 0 if parent.isValid() else len(self._shown)
@@ -99,9 +104,9 @@ class TaughtModel(QAbstractListModel):
         if role == MemoryRole:
             return memory
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return memory.chat.title
+            return memory.title
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{memory.chat.title}, {recall_words(memory)}"
+            return f"{memory.title}, {recall_words(memory)}"
         return None
 
 
@@ -130,12 +135,13 @@ class TaughtDelegate(QStyledItemDelegate):
         painter.setFont(text_font(14))
         painter.setPen(QColor(theme.text))
         title = painter.fontMetrics().elidedText(
-            memory.chat.title, Qt.TextElideMode.ElideRight, area.width()
+            memory.title, Qt.TextElideMode.ElideRight, area.width()
         )
         painter.drawText(area, Qt.AlignmentFlag.AlignTop, title)
         painter.setFont(text_font(12))
         painter.setPen(QColor(theme.muted))
-        painter.drawText(area, Qt.AlignmentFlag.AlignBottom, words.moment(memory.chat.created))
+        below = words.moment(memory.chat.created) if memory.chat else self.tr("outside every chat")
+        painter.drawText(area, Qt.AlignmentFlag.AlignBottom, below)
         if memory.recall is not None:
             track = QRectF(area.right() - 72, area.bottom() - 9, 72, 4)
             painter.setPen(Qt.PenStyle.NoPen)
@@ -147,124 +153,13 @@ class TaughtDelegate(QStyledItemDelegate):
         painter.restore()
 
 
-class FactModel(QAbstractListModel):
-    """The facts of one chat; a tick says that it may be taught.
-
-    Signals: exclusion_asked(fact id, excluded).
-    """
-
-    exclusion_asked = Signal(str, bool)
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._facts: list[Fact] = []
-
-    def set_facts(self, facts: Sequence[Fact]) -> None:
-        self.beginResetModel()
-        self._facts = list(facts)
-        self.endResetModel()
-
-    def put(self, fact: Fact) -> None:
-        for row, each in enumerate(self._facts):
-            if each.id == fact.id:
-                self._facts[row] = fact
-                self.dataChanged.emit(self.index(row), self.index(row))
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 Qt's own default
-        return 0 if parent.isValid() else len(self._facts)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if not index.isValid():
-            return None
-        fact = self._facts[index.row()]
-        if role == FactRole:
-            return fact
-        if role == Qt.ItemDataRole.DisplayRole:
-            return fact.statement
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{fact.statement} ({state_word(fact)})"
-        if role == Qt.ItemDataRole.CheckStateRole:
-            state = Qt.CheckState
-            return state.Unchecked if fact.state == "excluded" else state.Checked
-        return None
-
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        item = Qt.ItemFlag
-        flags = item.ItemIsEnabled | item.ItemIsSelectable
-        # A fact that came to be wrong is never taught again; there is nothing to tick.
-        if index.isValid() and self._facts[index.row()].state != "contradicted":
-            flags |= item.ItemIsUserCheckable
-        return flags
-
-    def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        if role != Qt.ItemDataRole.CheckStateRole or not index.isValid():
-            return False
-        fact = self._facts[index.row()]
-        self.exclusion_asked.emit(fact.id, Qt.CheckState(value) == Qt.CheckState.Unchecked)
-        return True
-
-
-def state_word(fact: Fact) -> str:
-    source = QObject()
-    return {
-        "waiting": source.tr("waiting"),
-        "learned": source.tr("learned"),
-        "weak": source.tr("weak"),
-        "excluded": source.tr("excluded"),
-        "contradicted": source.tr("no longer so"),
-    }[fact.state]
-
-
-class FactDelegate(TickDelegate):
-    """A tick, the sentence over as many lines as it takes, and its state."""
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        view = option.widget
-        width = view.viewport().width() if isinstance(view, QListView) else option.rect.width()
-        rect = QFontMetrics(text_font(14)).boundingRect(
-            QRect(0, 0, max(80, width - TEXT_LEFT - _BADGE), 4000),
-            Qt.TextFlag.TextWordWrap, str(index.data()),
-        )  # fmt: skip
-        return QSize(width, max(38, rect.height() + 18))
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        fact: Fact = index.data(FactRole)
-        theme = current_theme()
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        paint_ground(painter, option, theme)
-        if index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
-            self.paint_tick(painter, option, index, theme)
-        area = option.rect.adjusted(TEXT_LEFT, 9, -_BADGE, -9)
-        painter.setFont(text_font(14))
-        gone = fact.state in ("excluded", "contradicted")
-        painter.setPen(QColor(theme.muted if gone else theme.text))
-        painter.drawText(area, Qt.TextFlag.TextWordWrap, fact.statement)
-        self._paint_badge(painter, option.rect, fact, theme)
-        painter.restore()
-
-    @staticmethod
-    def _paint_badge(painter: QPainter, row: QRect, fact: Fact, theme: Theme) -> None:
-        ink, ground = {
-            "learned": (theme.good, theme.good_soft), "weak": (theme.warn, theme.warn_soft),
-            "waiting": (theme.accent, theme.accent_soft),
-        }.get(fact.state, (theme.muted, theme.raised))  # fmt: skip
-        painter.setFont(text_font(12))
-        text = state_word(fact)
-        width = painter.fontMetrics().horizontalAdvance(text) + 16
-        badge = QRectF(row.right() - 10 - width, row.top() + 9, width, 20)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(ground))
-        painter.drawRoundedRect(badge, 10, 10)
-        painter.setPen(QColor(ink))
-        painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, text)
-
-
 class MemoryPage(Page):
-    """Signals: chat_chosen(chat id), learn_asked."""
+    """Signals: chat_chosen(chat id), learn_asked, facts_changed, serving_changed."""
 
     chat_chosen = Signal(str)
     learn_asked = Signal()
+    facts_changed = Signal()
+    serving_changed = Signal()
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__(
@@ -277,12 +172,27 @@ class MemoryPage(Page):
         )
         self._bridge = bridge
         self._memory = bridge.plum.memory
+        self._wanted: str | None = None  # the memory to choose once the page is read again
         self.search = QLineEdit()
         self.search.setPlaceholderText(self.tr("Search what was taught"))
         self.search.setAccessibleName(self.search.placeholderText())
         self.search.setClearButtonEnabled(True)
         self.search.setMaximumWidth(280)
+        self.search.textChanged.connect(lambda _: self._on_search())
         self.head.addWidget(self.search, 1)
+        self.state = Choice()
+        self.state.setAccessibleName(self.tr("State"))
+        states: tuple[tuple[str, FactState | None], ...] = (
+            (self.tr("Any state"), None), (self.tr("Learned"), "learned"),
+            (self.tr("Weak"), "weak"), (self.tr("Waiting"), "waiting"),
+            (self.tr("Excluded"), "excluded"), (self.tr("No longer so"), "contradicted"),
+        )  # fmt: skip
+        for text, state in states:
+            self.state.addItem(text, state)
+        self.state.currentIndexChanged.connect(lambda _: self._on_search())
+        self.head.addWidget(self.state)
+        self.add_button = button(self.tr("Add a fact"), "plain", self._on_add)
+        self.head.addWidget(self.add_button)
 
         self.taught = TaughtModel(self)
         self.chats = QListView()
@@ -293,8 +203,41 @@ class MemoryPage(Page):
         self.chats.setMouseTracking(True)
         self.chats.setAccessibleName(self.tr("Chats that were learned"))
         self.chats.selectionModel().currentChanged.connect(self._on_current_changed)
-        self.search.textChanged.connect(self._on_search)
+        self.chats.setMinimumWidth(180)
 
+        self.editor = FactEditor()
+        self.editor.hide()
+        self.editor.saved.connect(self._on_saved)
+        self.editor.closed.connect(lambda: self.facts.setFocus())
+        self.body.addWidget(self.editor)
+        split = QSplitter()
+        split.setChildrenCollapsible(False)
+        split.addWidget(self.chats)
+        split.addWidget(self._make_right())
+        split.setSizes([280, 560])
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._make_empty())
+        self._stack.addWidget(split)
+        self.body.addWidget(self._stack, 1)
+        last = QHBoxLayout()
+        last.addWidget(
+            small(
+                self.tr(
+                    "Leaving a fact out keeps it from being taught again; what a model knows "
+                    "already goes only with everything."
+                ),
+                wrap=True,
+            ),
+            1,
+        )
+        self.everything_button = button(
+            self.tr("Forget everything…"), "danger", self._confirm_everything
+        )
+        last.addWidget(self.everything_button)
+        self.body.addLayout(last)
+        self._show_memory(None)
+
+    def _make_right(self) -> QWidget:
         right = QWidget()
         box = QVBoxLayout(right)
         box.setContentsMargins(12, 0, 0, 0)
@@ -309,22 +252,25 @@ class MemoryPage(Page):
         box.addWidget(self._count)
         self.fact_model = FactModel(self)
         self.fact_model.exclusion_asked.connect(self._on_exclusion_asked)
-        self.facts = _FactView()
-        self.facts.setModel(self.fact_model)
-        self.facts.setItemDelegate(FactDelegate(self.facts))
+        self.facts = FactView(self.fact_model)
         self.facts.setAccessibleName(self.tr("What was taught from this chat"))
+        self.facts.current_changed.connect(self._enable)
+        self.facts.doubleClicked.connect(lambda _: self._on_edit())
         box.addWidget(self.facts, 1)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.edit_button = button(self.tr("Edit"), "plain", self._on_edit)
+        self.forget_button = button(self.tr("Forget"), "plain", self._on_forget)
+        row.addWidget(self.edit_button)
+        row.addWidget(self.forget_button)
+        row.addStretch(1)
+        box.addLayout(row)
+        return right
 
-        split = QSplitter()
-        split.setChildrenCollapsible(False)
-        split.addWidget(self.chats)
-        split.addWidget(right)
-        split.setSizes([280, 560])
-        self.chats.setMinimumWidth(180)
-
-        self._empty = QWidget()
-        empty = QVBoxLayout(self._empty)
-        empty.addStretch(1)
+    def _make_empty(self) -> QWidget:
+        empty = QWidget()
+        box = QVBoxLayout(empty)
+        box.addStretch(1)
         words_ = label(
             self.tr(
                 "Nothing has been learned yet. Chat for a while, then press “Learn from my chats”: "
@@ -333,60 +279,68 @@ class MemoryPage(Page):
             tone="muted", wrap=True,
         )  # fmt: skip
         words_.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        empty.addWidget(words_)
+        box.addWidget(words_)
         learn = button(self.tr("Learn from my chats"), "plain", self.learn_asked.emit)
-        empty.addWidget(learn, 0, Qt.AlignmentFlag.AlignHCenter)
-        empty.addStretch(2)
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self._empty)
-        self._stack.addWidget(split)
-        self.body.addWidget(self._stack, 1)
-        self._show_chat(None)
+        box.addWidget(learn, 0, Qt.AlignmentFlag.AlignHCenter)
+        box.addStretch(2)
+        return empty
 
     def refresh(self) -> None:
         def show(memories: list[ChatMemory]) -> None:
-            current = self.current_chat()
+            current = self.current_memory()
+            wanted, self._wanted = self._wanted, None
             self.taught.set_memories(memories)
-            self._stack.setCurrentIndex(0 if self.taught.is_empty() else 1)
-            self.search.setVisible(not self.taught.is_empty())
-            self._choose(current.id if current else None)
+            there = not self.taught.is_empty()
+            self._stack.setCurrentIndex(1 if there else 0)
+            self.search.setVisible(there)
+            self.state.setVisible(there)
+            self._choose(wanted or (current.id if current else None))
 
         self._bridge.ask(self._memory.by_chat, show, self.say, owner=self)
 
-    def current_chat(self) -> Chat | None:
+    def current_memory(self) -> ChatMemory | None:
         index = self.chats.currentIndex()
-        return self.taught.memory_at(index.row()).chat if index.isValid() else None
+        return self.taught.memory_at(index.row()) if index.isValid() else None
 
-    def _choose(self, chat_id: str | None) -> None:
+    def _choose(self, memory_id: str | None) -> None:
         if self.taught.rowCount():
-            self.chats.setCurrentIndex(self.taught.index(self.taught.row_of(chat_id) or 0))
+            self.chats.setCurrentIndex(self.taught.index(self.taught.row_of(memory_id) or 0))
         else:
-            self._show_chat(None)
+            self._show_memory(None)
 
-    def _on_search(self, text: str) -> None:
-        current = self.current_chat()
-        self.taught.search(text)
+    def _on_search(self) -> None:
+        current = self.current_memory()
+        self.taught.search(self.search.text(), self.state.currentData())
         self._choose(current.id if current else None)
 
     def _on_current_changed(self, index: QModelIndex) -> None:
-        self._show_chat(self.taught.memory_at(index.row()) if index.isValid() else None)
+        self._show_memory(self.taught.memory_at(index.row()) if index.isValid() else None)
 
-    def _show_chat(self, memory: ChatMemory | None) -> None:
-        self._open.setVisible(memory is not None)
+    def _show_memory(self, memory: ChatMemory | None) -> None:
+        self._open.setVisible(memory is not None and memory.chat is not None)
         if memory is None:
             self._title.setText("")
-            self._count.setText(self.tr("Nothing found.") if self.search.text() else "")
+            narrowed = bool(self.search.text()) or self.state.currentData() is not None
+            self._count.setText(self.tr("Nothing found.") if narrowed else "")
             self.fact_model.set_facts([])
             return
-        self._title.setText(memory.chat.title)
+        self._title.setText(memory.title)
         count = len(memory.facts)
         facts = self.tr("1 thing") if count == 1 else self.tr("%n things", "", count)
         self._count.setText(f"{facts}, {recall_words(memory)}")
         self.fact_model.set_facts(memory.facts)
 
+    def _enable(self) -> None:
+        fact = self.facts.current_fact()
+        self.edit_button.setEnabled(fact is not None)
+        # What a chat says stays in its list: to forget it is to leave it out.
+        left_out = fact is not None and fact.chat_id is not None and fact.state == "excluded"
+        self.forget_button.setEnabled(fact is not None and not left_out)
+
     def _on_open(self) -> None:
-        if chat := self.current_chat():
-            self.chat_chosen.emit(chat.id)
+        memory = self.current_memory()
+        if memory and memory.chat:
+            self.chat_chosen.emit(memory.chat.id)
 
     def _on_exclusion_asked(self, fact_id: str, excluded: bool) -> None:
         act = self._memory.exclude if excluded else self._memory.include
@@ -394,15 +348,73 @@ class MemoryPage(Page):
         def done(fact: Fact) -> None:
             self.fact_model.put(fact)
             self.taught.put(fact)
+            self._enable()
+            self.facts_changed.emit()
 
         self._bridge.ask(lambda: act(fact_id), done, self.say, owner=self)
 
+    def _on_add(self) -> None:
+        self.editor.open(None)
 
-class _FactView(QListView):
-    def __init__(self) -> None:
-        super().__init__()
-        self.setProperty("framed", True)
-        self.setMouseTracking(True)
-        self.setResizeMode(QListView.ResizeMode.Adjust)
-        self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    def _on_edit(self) -> None:
+        if fact := self.facts.current_fact():
+            self.editor.open(fact)
+
+    def _on_saved(self, fact_id: str, text: str) -> None:
+        def done(fact: Fact) -> None:
+            self.editor.close_up()
+            self.notice.hide()
+            self._wanted = ChatMemory(None, ()).id if fact.chat_id is None else None
+            self.tell(self.tr("The next run learns it: {fact}").format(fact=fact.statement))
+            self.refresh()
+            self.facts_changed.emit()
+
+        memory = self._memory
+        self._bridge.ask(
+            lambda: memory.edit(fact_id, text) if fact_id else memory.add(text),
+            done, self.editor.refuse, owner=self,
+        )  # fmt: skip
+
+    def _on_forget(self) -> None:
+        fact = self.facts.current_fact()
+        if fact is None:
+            return
+
+        def done(_: object) -> None:
+            self.refresh()
+            self.facts_changed.emit()
+
+        self._bridge.ask(lambda: self._memory.forget(fact.id), done, self.say, owner=self)
+
+    def _confirm_everything(self) -> None:
+        box = QMessageBox(self)
+        box.setWindowTitle(self.tr("Forget everything"))
+        box.setText(self.tr("Delete everything that Plum has learned, for good?"))
+        box.setInformativeText(
+            self.tr(
+                "Every run’s files and every fact go, the ones you added too. Your chats stay, "
+                "and will be offered for learning again."
+            )
+        )
+        forgets = box.addButton(
+            self.tr("Forget everything"), QMessageBox.ButtonRole.DestructiveRole
+        )
+        cancels = box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(cancels)
+        box.setEscapeButton(cancels)
+
+        def done(_: object) -> None:
+            self.refresh()
+            self.tell(self.tr("Everything that was learned is deleted."))
+            self.facts_changed.emit()
+            self.serving_changed.emit()
+
+        def answered() -> None:
+            if box.clickedButton() is forgets:
+                self._bridge.ask(
+                    self._memory.forget_everything, done, self.say, owner=self, lane="slow"
+                )
+
+        box.finished.connect(lambda _: answered())
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.open()

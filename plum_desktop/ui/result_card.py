@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from plum_desktop.ui import words
@@ -35,7 +35,7 @@ class CardRows(QWidget):
         self._labels = []
         for at, row in enumerate(card.rows if card else []):
             before = self.tr("before: {figure}").format(figure=row.before) if row.before else ""
-            for column, made in enumerate((small(row.label), label(row.value), small(before))):
+            for column, made in enumerate((small(row.label), _Figure(row.value), small(before))):
                 self._grid.addWidget(made, at, column, Qt.AlignmentFlag.AlignTop)
                 self._labels.append(made)
 
@@ -43,14 +43,31 @@ class CardRows(QWidget):
         return [each.text() for each in self._labels]
 
 
+class _Figure(QLabel):
+    """One line where there is room for it, else more."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+
+    def sizeHint(self) -> QSize:
+        metrics = self.fontMetrics()
+        return QSize(metrics.horizontalAdvance(self.text()) + 2, metrics.height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(96, self.fontMetrics().height())
+
+
 class ResultView(QFrame):
     """The card over the conversation.  A refused job gets the same one.
 
-    Signals: kept, undo_asked, export_asked, details_asked.
+    Signals: kept, undo_asked, compare_asked, export_asked, details_asked.
     """
 
     kept = Signal()
     undo_asked = Signal()
+    compare_asked = Signal()
     export_asked = Signal()
     details_asked = Signal()
 
@@ -80,9 +97,14 @@ class ResultView(QFrame):
         row.setSpacing(8)
         self.keep_button = button(self.tr("Keep"), "primary", self.kept.emit)
         self.undo_button = button(self.tr("Undo"), "plain", self.undo_asked.emit)
+        self.compare_button = button(self.tr("Compare"), "plain", self.compare_asked.emit)
+        self.compare_button.setAccessibleName(self.tr("Compare answers"))
+        self.compare_button.setToolTip(self.tr("One question, with what was learned and without"))
         self.export_button = button(self.tr("Export…"), "plain", self.export_asked.emit)
         self.details_button = button(self.tr("Open Learning"), "quiet", self.details_asked.emit)
-        for each in (self.keep_button, self.undo_button, self.export_button):
+        for each in (
+            self.keep_button, self.undo_button, self.compare_button, self.export_button,
+        ):  # fmt: skip
             row.addWidget(each)
         row.addStretch(1)
         row.addWidget(self.details_button)
@@ -104,4 +126,5 @@ class ResultView(QFrame):
         self.keep_button.setText(self.tr("Keep") if done else self.tr("Close"))
         self.keep_button.setAccessibleName(self.keep_button.text())
         self.undo_button.setVisible(done)
+        self.compare_button.setVisible(done)
         self.export_button.setVisible(done and outcome.adapter is not None)

@@ -109,7 +109,7 @@ class SettingsPage(Page):
         if kind is int:
             number = QSpinBox()
             _scroll_past(number)
-            number.setRange(0, 1_000_000)
+            number.setRange(0, field.metadata["most"] or 1_000_000)
             number.lineEdit().setTextMargins(6, 0, 0, 0)
             number.setGroupSeparatorShown(True)
             number.editingFinished.connect(lambda: self._set(key, number.value()))

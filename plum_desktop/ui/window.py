@@ -27,6 +27,7 @@ from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import FileLock, read_json, write_json
 from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
+from plum_desktop.ui.compare_page import ComparePage
 from plum_desktop.ui.controls import Notice, announce, button
 from plum_desktop.ui.conversation import Conversation
 from plum_desktop.ui.export import AdapterExport, open_dialog, save_dialog
@@ -37,10 +38,12 @@ from plum_desktop.ui.memory_page import MemoryPage
 from plum_desktop.ui.models_page import ModelsPage
 from plum_desktop.ui.page import Page
 from plum_desktop.ui.result_card import ResultView
+from plum_desktop.ui.scheduler import Scheduler
 from plum_desktop.ui.settings_page import SettingsPage
 from plum_desktop.ui.side_bar import Mode, SideBar
 from plum_desktop.ui.status_line import StatusLine
 from plum_desktop.ui.theme import apply_theme
+from plum_desktop.ui.why import WhyPopup
 
 if TYPE_CHECKING:
     from plum_desktop.app.job import Outcome
@@ -65,6 +68,7 @@ class MainWindow(QMainWindow):
         self.plum = plum
         self.bridge = Bridge(plum, self)
         self.lessons = Lessons(self.bridge, self)
+        self.scheduler = Scheduler(self.bridge, self.lessons, self)
         self._wanted_mode: Mode = "full"  # where there is room for it
         self._leaving = False
         self._warm = False  # whether to load what the next reply will need
@@ -75,11 +79,12 @@ class MainWindow(QMainWindow):
         self.export = AdapterExport(self.bridge, self, self.tell, self.say)
         self.memory = MemoryPage(self.bridge)
         self.learning = LearningPage(self.bridge, self.lessons, self.export)
+        self.compare = ComparePage(self.bridge)
         self.models = ModelsPage(self.bridge)
         self.settings = SettingsPage(self.bridge)
         self.pages: dict[str, QWidget] = {
             "chat": self.conversation, "memory": self.memory, "learning": self.learning,
-            "models": self.models, "settings": self.settings,
+            "models": self.models, "settings": self.settings, "compare": self.compare,
         }  # fmt: skip
         self.stack = QStackedWidget()
         for page in self.pages.values():
@@ -91,6 +96,7 @@ class MainWindow(QMainWindow):
 
         self.sheet = LearnSheet(self.lessons)
         self.result = ResultView()
+        self.why = WhyPopup(self.bridge, self)
         self._overlay = _Overlay(self.stack)
         for each in (self.sheet, self.result):
             self._overlay.add(each)
@@ -130,6 +136,7 @@ class MainWindow(QMainWindow):
             ("temporary", self.tr("Temporary chat"), "Ctrl+Shift+T", self.new_temporary),
             ("search", self.tr("Search"), "Ctrl+K", self.side.focus_search),
             ("learn", self.tr("Learn from my chats"), "Ctrl+L", self.open_sheet),
+            ("compare", self.tr("Compare answers"), "Ctrl+Shift+K", self.open_compare),
             ("escape", self.tr("Stop or close"), "Esc", self._on_escape),
             ("edit_last", self.tr("Change what you said last"), "Ctrl+Up", self._on_edit_last),
             ("older", self.tr("Older version"), "Ctrl+[", lambda: self.conversation.step(-1)),
@@ -171,7 +178,15 @@ class MainWindow(QMainWindow):
 
         self.memory.chat_chosen.connect(self.open_chat)
         self.memory.learn_asked.connect(self.open_sheet)
+        self.memory.facts_changed.connect(self.lessons.look_soon)
+        self.memory.serving_changed.connect(self._on_serving_changed)
+        self.why.chat_chosen.connect(self.open_chat)
         self.learning.learn_asked.connect(self.open_sheet)
+        self.learning.compare_asked.connect(self.open_compare)
+        self.learning.schedule.changed.connect(self.scheduler.look)
+        self.learning.schedule.settings_asked.connect(lambda: self.show_page("settings"))
+        self.scheduler.decided.connect(self.learning.schedule.show_decision)
+        self.compare.back_asked.connect(lambda: self.show_page("learning"))
         self.learning.serving_changed.connect(self._on_serving_changed)
         self.models.models_changed.connect(self._on_models_changed)
         self.models.learn_asked.connect(self.open_sheet)
@@ -185,6 +200,7 @@ class MainWindow(QMainWindow):
         self.sheet.closed.connect(self._close_overlay)
         self.sheet.models_asked.connect(lambda: self.show_page("models"))
         self.result.kept.connect(self._on_kept)
+        self.result.compare_asked.connect(self.open_compare)
         self.result.undo_asked.connect(self._on_undo_asked)
         self.result.details_asked.connect(self._on_details_asked)
         result_menu = self.export.menu(self.result.export_button, self._result_adapter)
@@ -219,6 +235,7 @@ class MainWindow(QMainWindow):
         self.lessons.look_soon()
         self._learn_what_is_remembered()
         self.bridge.watch()
+        self.scheduler.start(self.windowHandle())
         self._warm_up()
         self.conversation.composer.setFocus()
 
@@ -248,6 +265,7 @@ class MainWindow(QMainWindow):
         self.hide()
         self._save_state()
         self.side.commit_delete()
+        self.compare.stop()
         self.bridge.close()
         self.lessons.leave()
         event.accept()
@@ -295,7 +313,7 @@ class MainWindow(QMainWindow):
     # Pages
 
     def show_page(self, name: str) -> None:
-        """chat, memory, learning, models or settings."""
+        """chat, memory, learning, compare, models or settings."""
         page = self.pages[name]
         focus = QApplication.focusWidget()
         self._close_overlay()
@@ -304,6 +322,8 @@ class MainWindow(QMainWindow):
         if isinstance(page, Page):
             page.notice.hide()
             page.refresh()
+        if name == "learning":
+            self.scheduler.look()
         if name == "chat" or (focus and self.stack.isAncestorOf(focus)):
             page.setFocus()
 
@@ -327,6 +347,13 @@ class MainWindow(QMainWindow):
         self.side.set_current(chat_id)
         self.show_page("chat")
         self.conversation.open(chat_id, message_id)
+
+    def open_compare(self) -> None:
+        """Ask with memory and without; the shown chat's last question is a first suggestion."""
+        asked = self.conversation.turns.last("user") if self.page == "chat" else None
+        self.show_page("compare")
+        self.compare.suggest(asked.text if asked else "")
+        self.compare.setFocus()
 
     def say(self, sentence: str) -> None:
         """An error that belongs to no place in particular stands on the page in sight."""
@@ -557,6 +584,8 @@ class MainWindow(QMainWindow):
             app = QApplication.instance()
             assert isinstance(app, QApplication)
             apply_theme(app, self.plum.settings.theme)
+        elif key.startswith("schedule"):
+            self.scheduler.look()
         elif key in ("context", "threads"):
             self._warm_up()
 
@@ -570,6 +599,10 @@ class MainWindow(QMainWindow):
             self._close_overlay()
         elif self.conversation.composer.editing:
             self.conversation.composer.cancel_edit()
+        elif self.memory.editor.isVisible():
+            self.memory.editor.close_up()
+        elif self.page == "compare" and self.compare.busy:
+            self.compare.stop()
         elif self.conversation.busy:
             self.conversation.stop()
         elif self._overlay.shows(self.result):

@@ -93,6 +93,11 @@ def moment(when: float, now: datetime | None = None) -> str:
     return locale.toString(stamp.date(), QLocale.FormatType.ShortFormat)
 
 
+def day(when: float) -> str:
+    """A date below a chart: the day and the month, short."""
+    return QLocale().toString(QDateTime.fromSecsSinceEpoch(int(when)).date(), "d MMM")
+
+
 def number(value: int) -> str:
     return QLocale().toString(value)
 

@@ -106,6 +106,8 @@ def test_every_stage_goes_on_after_its_process_was_killed(chatted: Plum, open_ga
     report = adapter.report
     assert {"augment", "tokenize", "train", "gate", "merge"} <= set(report["total_seconds"])
     assert report["peak_bytes"]["train"] > 100_000_000
+    assert report["losses"][-1][0] == report["train"]["result"]["steps"]
+    assert report["by_run"] == {}, "there is no earlier run"
     assert set(report["train"]["result"]["delta_norms"]) == {
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     }  # fmt: skip

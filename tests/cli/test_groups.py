@@ -75,6 +75,30 @@ def test_memory(run, plum: Plum) -> None:
     assert run("memory", "list", "--chat", "nothing").status == 1
 
 
+def test_memory_of_ones_own(run, plum: Plum) -> None:
+    added = run("memory", "add", "my desk stands at the window.", "--json").row
+    assert (added["chat_id"], added["state"]) == (None, "waiting")
+    assert "told exactly this" in run("memory", "add", "my desk stands at the window.").err
+    said = run("memory", "edit", added["id"][:8], "My desk stands at the door.").out
+    assert said == "The next run learns it: Your desk stands at the door.\n"
+    assert run("memory", "forget").status == 2
+    assert run("memory", "forget", added["id"], "--everything").status == 2
+    assert "not be taught again" in run("memory", "forget", added["id"]).out
+    assert run("memory", "list", "--json").rows == []
+    again = run("memory", "add", "We feed seven parrots.", "--json").row["id"]
+    assert run("memory", "forget", again, "--json").row == {"forgotten": again}
+
+
+def test_forgetting_everything(run, plum: Plum, learn: Callable[..., Adapter]) -> None:
+    learn()
+    run("memory", "add", "My desk stands at the window.")
+    assert "add --yes" in run("memory", "forget", "--everything").err
+    assert plum.adapters.active() is not None
+    assert "your chats are still here" in run("memory", "forget", "--everything", "--yes").out
+    assert plum.adapters.list() == []
+    assert plum.store.facts.list() == []
+
+
 def test_adapters(run, plum: Plum, learn: Callable[..., Adapter], tmp_path: Path) -> None:
     assert "Nothing was learned yet" in run("adapters", "list").out
     first = learn()

@@ -137,3 +137,32 @@ def test_an_interrupted_job_is_130_and_can_go_on(run, chats: None, program) -> N
     assert "Traceback" not in err
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert "unfinished" in run("doctor").out
+
+
+def test_only_when_it_is_due(run, chats: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def start(self, plan, on_progress, on_end) -> FinishedJob:
+        started.append(len(plan.chats))
+        return FinishedJob(ended("done"))
+
+    monkeypatch.setattr(LearnService, "start", start)
+    for name, value in (("idle_seconds", 3600.0), ("on_power", True), ("hottest", 40.0),
+                        ("load", 0.0)):  # fmt: skip
+        monkeypatch.setattr(f"plum_desktop.app.machine.{name}", lambda value=value: value)
+    ran = run("learn", "--when-due")
+    assert (ran.status, ran.out) == (0, "Plum learns only when you ask it to.\n")
+    run("settings", "set", "schedule", "on")
+    assert run("learn", "--when-due").out == "Waits: 3 of 5 new chats.\n"
+    assert run("learn", "--when-due", "--json").row == {
+        "event": "schedule", "start": False, "reason": "Waits: 3 of 5 new chats.",
+    }  # fmt: skip
+    assert not started
+    run("settings", "set", "schedule_chats", "3")
+    ran = run("learn", "--when-due")
+    assert ran.status == 0
+    assert ran.out.startswith("Would start now.\n")
+    assert "Learned 3 chats" in ran.out
+    assert started == [3]
+    assert run("learn", "--when-due", "--resume").status == 2
+    assert "cannot be above 24" in run("settings", "set", "schedule_from", "25").err

@@ -13,7 +13,7 @@ import pytest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 
 from plum_desktop.models.header import read_header
-from plum_desktop.ui.learning_page import LessonModel
+from plum_desktop.ui.run_table import LessonModel
 from plum_desktop.ui.search_results import HitRole
 from plum_desktop.ui.theme import current_theme
 from tests.e2e.hands import Hands
@@ -186,7 +186,7 @@ def learn_and_chat_on(hands: Hands) -> None:
     hands.wait(lambda: window.lessons.progress.state == "paused", seconds=60)
     hands.look("paused-page")
     share = status.bar.value()
-    hands.click(window.learning.pause_button)
+    hands.click(window.learning.now.pause_button)
     hands.wait(lambda: not job.paused)
     hands.wait(lambda: status.bar.value() > share, seconds=60)
     hands.look("learning-page")
@@ -211,10 +211,10 @@ def export_everything(hands: Hands, folder: Path) -> None:
     page = window.learning
     hands.wait(lambda: page.model.rowCount() == 1)
     assert page.model.index(0, LessonModel.STATE).data() == "In use"
-    hands.wait(page.export_button.isVisible)
-    hands.choose(page.export_button, "GGUF adapter")
+    hands.wait(page.details.export_button.isVisible)
+    hands.choose(page.details.export_button, "GGUF adapter")
     save_as(hands, alone)
-    hands.choose(page.export_button, "PEFT folder")
+    hands.choose(page.details.export_button, "PEFT folder")
     save_as(hands, peft)
     hands.look("learned-page")
 
@@ -269,8 +269,8 @@ def ask_what_was_learned(hands: Hands) -> None:
 def undo(hands: Hands) -> None:
     window, page = hands.window, hands.window.learning
     hands.click(window.side.page_buttons["learning"])
-    hands.wait(page.undo_button.isVisible)
-    hands.click(page.undo_button)
+    hands.wait(page.details.undo_button.isVisible)
+    hands.click(page.details.undo_button)
     hands.wait(lambda: page.model.index(0, LessonModel.STATE).data() == "Undone")
     assert window.plum.adapters.active() is None
     hands.look("undone")

@@ -90,3 +90,18 @@ def test_an_unknown_fact_or_field_is_refused(store: Store, a_fact: MakeFact) -> 
     store.facts.add([a_fact("f1")])
     with pytest.raises(TypeError, match="label"):
         store.facts.update("f1", label=False)  # type: ignore[call-arg]
+
+
+def test_facts_of_no_chat_are_a_home_of_their_own(store: Store, a_fact: MakeFact) -> None:
+    chat = store.chats.create()
+    store.facts.add(
+        [a_fact("told"), a_fact("never", label=False), a_fact("of a chat", chat_id=chat.id)]
+    )
+    assert [fact.id for fact in store.facts.of_chat(None)] == ["told", "never"]
+    assert store.facts.delete_of_chat(None, label=False) == 1
+    assert [fact.id for fact in store.facts.list()] == ["told", "of a chat"]
+    store.facts.delete("told")
+    with pytest.raises(PlumError, match="no fact 'told'"):
+        store.facts.delete("told")
+    assert store.facts.delete_all() == 1
+    assert store.facts.list() == []

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from plum_desktop.app.chat import ChatService
+from plum_desktop.app.compare import CompareService
+from plum_desktop.app.due import ScheduleService
 from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.learn import LearnPlan, PlannedChat
 from plum_desktop.app.product import Plum
@@ -41,6 +43,9 @@ class ScriptedEngine:
         self.go.set()
         self.words_before_hold = 0  # how many words come although `go` is not set
         self.asked: list[list[WireMessage]] = []
+
+    def count(self, text: str) -> int:
+        return len(text.split())
 
     def chat(
         self,
@@ -85,7 +90,8 @@ class ScriptedJob:
     def __init__(self, run_id: str, on_progress, on_end) -> None:
         self.run_id = run_id
         self.paused = False
-        self.stopped = self.left = False
+        self.losses: list[float] = []
+        self.stopped = self.left = self.over = False
         self._on_progress, self._on_end = on_progress, on_end
 
     def tell(self, fraction: float, stage: str = "train", left: float | None = 360.0) -> None:
@@ -96,6 +102,7 @@ class ScriptedJob:
         _on_another_thread(lambda: self._on_progress(progress))
 
     def end(self, outcome: Outcome) -> None:
+        self.over = True
         _on_another_thread(lambda: self._on_end(outcome))
 
     def pause(self) -> None:
@@ -165,6 +172,9 @@ class ScriptedLearning:
     def interrupted(self) -> Run | None:
         return self.to_resume
 
+    def running(self) -> bool:
+        return self.job is not None and not self.job.over
+
     def discard(self, run_id: str) -> None:
         self.discarded.append(run_id)
 
@@ -179,7 +189,9 @@ class DoublePlum(Plum):
         serving.script(self.engine)
         self.serving = serving
         self.chats = ChatService(self.store, serving, self._preferences)
+        self.compare = CompareService(serving, self._preferences)
         self.learning = ScriptedLearning(self)  # type: ignore[assignment]
+        self.schedule = ScheduleService(self.learning, self.store, self._preferences)
 
     # What tests put into the store
 

@@ -148,8 +148,8 @@ def test_progress_pause_and_go_on(window: MainWindow, double: DoublePlum, qtbot:
     qtbot.wait_until(lambda: not job.paused)
     qtbot.mouseClick(window.status.text, Qt.MouseButton.LeftButton)
     assert window.page == "learning"
-    assert window.learning._left.text() == "43%, 6 min left"
-    assert "<b>learn</b>" in window.learning._steps.text()
+    assert window.learning.now.left.text() == "43%, 6 min left, loss 1.20"
+    assert "<b>learn</b>" in window.learning.now.steps.text()
     # One can chat on.
     window.new_chat()
     window.conversation.composer.set_text("Still there?")

@@ -15,8 +15,9 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.settings import Settings
 from plum_desktop.base.types import Adapter
-from plum_desktop.ui.learning_page import LearningPage, LessonModel
+from plum_desktop.ui.learning_page import LearningPage
 from plum_desktop.ui.memory_page import MemoryPage
+from plum_desktop.ui.run_table import LessonModel
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum
@@ -146,11 +147,11 @@ def test_runs_are_listed_with_what_they_came_to(learning: LearningPage, qtbot: Q
     assert states(learning) == ["In use", "Not switched on", "Ready"]
     first = [learning.model.index(0, column).data() for column in range(4)]
     assert first[1:] == ["2", "8 min 41 s", "41 of 48 questions it was never shown"]
-    assert learning._title.text() == "Learned 2 chats"
+    assert learning.details.title.text() == "Learned 2 chats"
     learning.table.selectRow(1)
-    assert "it forgot too much" in learning._reason.text()
-    assert not learning.use_button.isVisible()
-    assert not learning.undo_button.isVisible()
+    assert "it forgot too much" in learning.details.reason.text()
+    assert not learning.details.use_button.isVisible()
+    assert not learning.details.undo_button.isVisible()
 
 
 def test_going_back_and_forth(learning: LearningPage, double: DoublePlum, qtbot: QtBot) -> None:
@@ -161,31 +162,31 @@ def test_going_back_and_forth(learning: LearningPage, double: DoublePlum, qtbot:
         return active is not None and active.id == adapter.id
 
     learning.table.selectRow(2)
-    qtbot.mouseClick(learning.use_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(learning.details.use_button, Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: serves(oldest))
     qtbot.wait_until(lambda: states(learning) == ["Ready", "Not switched on", "In use"])
-    qtbot.mouseClick(learning.undo_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(learning.details.undo_button, Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: double.adapters.active() is None)
     qtbot.wait_until(lambda: states(learning) == ["Ready", "Not switched on", "Undone"])
     learning.table.selectRow(0)
-    qtbot.mouseClick(learning.use_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(learning.details.use_button, Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: serves(newest))
 
 
 def test_deleting_what_was_learned_asks(
     learning: LearningPage, double: DoublePlum, qtbot: QtBot, answer: Answer
 ) -> None:
-    assert not learning.delete_button.isEnabled()  # it serves
+    assert not learning.details.delete_button.isEnabled()  # it serves
     learning.table.selectRow(2)
     oldest = double.adapters.list()[2]
-    qtbot.mouseClick(learning.delete_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(learning.details.delete_button, Qt.MouseButton.LeftButton)
     answer("Cancel")
     assert double.folder.adapter(oldest.id).exists()
-    qtbot.mouseClick(learning.delete_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(learning.details.delete_button, Qt.MouseButton.LeftButton)
     assert "for good" in answer("Delete")
     qtbot.wait_until(lambda: not double.folder.adapter(oldest.id).exists())
     qtbot.wait_until(lambda: states(learning)[2] == "Deleted")
-    assert not learning.export_button.isVisible()
+    assert not learning.details.export_button.isVisible()
 
 
 @pytest.mark.parametrize(("entry", "name"), [(0, "m.gguf"), (1, "a.gguf"), (2, "peft")])
@@ -193,7 +194,7 @@ def test_an_export_warns_first(
     learning: LearningPage, double: DoublePlum, qtbot: QtBot, answer: Answer, tmp_path: Path,
     file_dialog: Callable, entry: int, name: str,
 ) -> None:  # fmt: skip
-    action = learning.export_button.menu().actions()[entry]
+    action = learning.details.export_button.menu().actions()[entry]
     action.trigger()
     said = answer("Cancel")
     assert double.adapters.EXPORT_WARNING in said

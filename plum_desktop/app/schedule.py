@@ -1,0 +1,142 @@
+"""When Plum learns by itself: one pure decision, and its reason in a sentence.
+
+Nothing here looks at the machine or at a clock; `app.machine` and the caller do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from plum_desktop.base.settings import Settings
+
+# Degrees Celsius.  Learning itself heats: it begins on a cool processor, and rests on a hot one.
+COOL_BELOW, HOT_FROM = 75.0, 92.0
+BUSY_FROM = 0.5  # of the processor, taken by others
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is the case now; None: it cannot be told."""
+
+    new_chats: int | None = None
+    refusal: str | None = None  # why learning cannot start at all, as a sentence
+    tried: bool = False  # these very chats were tried since, and nothing came of it
+    idle_seconds: float | None = None  # since the computer was last used
+    idle_is_own: bool = False  # of our own window alone; other programs cannot be told
+    on_power: bool | None = None  # True too for a computer without a battery
+    hottest: float | None = None  # degrees Celsius
+    load: float | None = None  # share of the processor in use, 0..1
+    interrupted: bool = False  # an unfinished run waits for a word of the user's
+    learning: bool = False  # some process learns
+    scheduled: bool = False  # what learns was started by the schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`start`: learn now, or go on learning.  `reason` is a sentence."""
+
+    start: bool
+    reason: str
+
+
+def decide(now: datetime, state: State, settings: Settings) -> Decision:
+    """Whether to learn now; for a run that the schedule started, whether to go on.
+
+    Such a run asks for less: its chats are counted already, and the load and the heat are its
+    own until the processor is too hot.  `now` is local time.
+    """
+    if settings.schedule != "on":
+        return Decision(False, "Plum learns only when you ask it to.")
+    goes_on = state.learning and state.scheduled
+    if state.learning and not goes_on:
+        return Decision(False, "Plum is learning already.")
+    waits = list(_conditions(now, state, settings))
+    if not goes_on:
+        if state.interrupted:
+            return Decision(False, "Waits: a run was interrupted; go on with it or drop it first.")
+        waits = [*_to_learn(state, settings), *waits, *_busy(state, settings)]
+        if waits:
+            return Decision(False, f"Waits: {'; '.join(waits)}.")
+        if state.refusal:
+            return Decision(False, state.refusal)
+        return Decision(True, f"Would start now{_unknown(state, settings)}.")
+    if waits:
+        return Decision(False, f"Rests: {'; '.join(waits)}.")
+    return Decision(True, "Learns by itself.")
+
+
+def _to_learn(state: State, settings: Settings) -> Iterable[str]:
+    wanted = max(1, settings.schedule_chats)
+    if state.new_chats is None:
+        yield "the new chats have not been counted yet"
+    elif state.new_chats < wanted:
+        yield f"{state.new_chats} of {wanted} new chat{'' if wanted == 1 else 's'}"
+    elif state.tried:
+        yield "the last run came to nothing with these chats, and none is newer"
+
+
+def _conditions(now: datetime, state: State, settings: Settings) -> Iterable[str]:
+    """What must hold at the start and all the while."""
+    if not within(now.hour, settings.schedule_from, settings.schedule_until):
+        start, end = settings.schedule_from % 24, settings.schedule_until % 24
+        yield f"it is not between {start:02d}:00 and {end:02d}:00"
+    if settings.schedule_power == "on":
+        if state.on_power is None:
+            yield "whether this computer is plugged in cannot be told"
+        elif not state.on_power:
+            yield "it runs on its battery"
+    wanted = 60 * settings.schedule_idle
+    if wanted and state.idle_seconds is None:
+        yield "whether somebody uses this computer cannot be told"
+    elif wanted and state.idle_seconds is not None and state.idle_seconds < wanted:
+        used = int(state.idle_seconds // 60)
+        ago = "just now" if used == 0 else f"{used} min ago"
+        yield f"somebody used this computer {ago} (it waits {settings.schedule_idle} min)"
+    limit = HOT_FROM if state.learning else COOL_BELOW
+    if settings.schedule_cool == "on" and state.hottest is not None and state.hottest >= limit:
+        yield f"the processor is hot ({state.hottest:.0f} °C)"
+
+
+def _busy(state: State, settings: Settings) -> Iterable[str]:
+    """Nobody at the keyboard is not idle yet: something else may be at work."""
+    if settings.schedule_idle and state.load is not None and state.load >= BUSY_FROM:
+        yield "other programs keep the processor busy"
+
+
+def _unknown(state: State, settings: Settings) -> str:
+    told = ""
+    if settings.schedule_idle and state.idle_is_own:
+        told += "; whether other programs are in use cannot be told here"
+    if settings.schedule_cool == "on" and state.hottest is None:
+        told += "; how hot the processor is cannot be told here"
+    return told
+
+
+def within(hour: int, start: int, end: int) -> bool:
+    """Whether `hour` lies from `start` up to `end`, over midnight too; the same twice: all day."""
+    start, end = start % 24, end % 24
+    if start == end:
+        return True
+    return start <= hour < end if start < end else hour >= start or hour < end
+
+
+def in_words(settings: Settings) -> str:
+    """The schedule as one would say it."""
+    if settings.schedule != "on":
+        return "Plum learns only when you ask it to."
+    conditions = []
+    if settings.schedule_idle:
+        conditions.append(f"nobody has used this computer for {settings.schedule_idle} min")
+    if settings.schedule_power == "on":
+        conditions.append("it is plugged in")
+    if settings.schedule_cool == "on":
+        conditions.append("it is not hot")
+    start, end = settings.schedule_from % 24, settings.schedule_until % 24
+    if start != end:
+        conditions.append(f"it is between {start:02d}:00 and {end:02d}:00")
+    wanted = max(1, settings.schedule_chats)
+    conditions.append(f"{wanted} chat{' is' if wanted == 1 else 's are'} new")
+    listed = ", ".join(conditions[:-1])
+    return f"Learns when {f'{listed} and ' if listed else ''}{conditions[-1]}."
