@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Final, TypedDict, Unpack
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Chat, FinishReason, Message, Role
+from plum_desktop.base.types import Attachment, Chat, FinishReason, Message, Role
 from plum_desktop.store.connection import Connection, Row
 from plum_desktop.store.lookup import check_fields, resolve, without_number
 from plum_desktop.store.search import optimize
@@ -34,6 +34,7 @@ class ChatFields(TypedDict, total=False):
     memory: bool
     model: str | None
     persona: str | None
+    temperature: float | None
 
 
 class Chats:
@@ -51,6 +52,7 @@ class Chats:
         *,
         persona: str | None = None,
         model: str | None = None,
+        temperature: float | None = None,
         memory: bool = True,
         learn: bool = True,
         created: float | None = None,
@@ -65,6 +67,7 @@ class Chats:
             updated=now,
             persona=persona,
             model=model,
+            temperature=temperature,
             memory=memory,
             learn=learn,
         )
@@ -81,7 +84,7 @@ class Chats:
         self._connection.update("chats", self.get(chat_id).id, fields)
 
     def delete(self, chat_id: str) -> None:
-        """Delete a chat with its messages, facts and search entries.
+        """Delete a chat with its messages, files, facts, draft and search entries.
 
         Pages may keep its words until `Store.compact`; adapters keep what they learned.
         """
@@ -103,6 +106,7 @@ class Chats:
         tokens: int | None = None,
         finish_reason: FinishReason | None = None,
         message_id: str | None = None,
+        attachments: Sequence[Attachment] = (),
     ) -> Message:
         """Add a message below `parent_id` (None: a first message); its branch is then shown."""
         with self._connection.transaction():
@@ -116,8 +120,9 @@ class Chats:
                 created=time.time() if created is None else created,
                 tokens=tokens,
                 finish_reason=finish_reason,
+                attachments=tuple(attachments),
             )
-            self._connection.insert("messages", [asdict(message)])
+            self._insert([message])
             self._connection.execute(
                 "UPDATE chats SET leaf = ?, updated = max(updated, ?) WHERE id = ?",
                 [message.id, message.created, chat.id],
@@ -134,6 +139,10 @@ class Chats:
         """Store a reply's final text, and how it ended."""
         self._change(message_id, {"text": text, "finish_reason": finish_reason, "tokens": tokens})
 
+    def reopen_message(self, message_id: str) -> None:
+        """A reply that had ended is being written on."""
+        self._change(message_id, {"finish_reason": None})
+
     def close_interrupted(self) -> int:
         """Mark replies that nobody writes any more as failed; how many there were.
 
@@ -149,7 +158,7 @@ class Chats:
         rows = self._connection.query("SELECT * FROM messages WHERE id = ?", [message_id])
         if not rows:
             raise _no_message()
-        return _message(rows[0])
+        return self._messages(rows)[0]
 
     def branch(self, chat_id: str) -> list[Message]:
         """The shown branch, from the first message to the leaf."""
@@ -167,14 +176,14 @@ class Chats:
             """,
             [self.get(chat_id).leaf],
         )
-        return [_message(row) for row in rows]
+        return self._messages(rows)
 
     def tree(self, chat_id: str) -> list[Message]:
         """Every message of every branch; parents before their children."""
         rows = self._connection.query(
             "SELECT * FROM messages WHERE chat_id = ? ORDER BY number", [self.get(chat_id).id]
         )
-        return [_message(row) for row in rows]
+        return self._messages(rows)
 
     def siblings(self, message_id: str) -> list[Message]:
         """The message and those that stand in its place on other branches, oldest first."""
@@ -183,7 +192,7 @@ class Chats:
             "SELECT * FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY number",
             [message.chat_id, message.parent_id],
         )
-        return [_message(row) for row in rows]
+        return self._messages(rows)
 
     def show(self, chat_id: str, message_id: str) -> None:
         """Show the branch that goes through a message, down to its newest message."""
@@ -219,7 +228,7 @@ class Chats:
         with self._connection.transaction():
             if not self._connection.insert("chats", [asdict(chat) | {"leaf": leaf}], ignore=True):
                 return False
-            self._connection.insert("messages", map(asdict, messages))
+            self._insert(messages)
         return True
 
     def list(
@@ -235,6 +244,34 @@ class Chats:
         )
         return [_chat(row) for row in rows]
 
+    def _insert(self, messages: Sequence[Message]) -> None:
+        rows = [asdict(message) for message in messages]
+        files = [
+            {"message_id": row["id"], **file} for row in rows for file in row.pop("attachments")
+        ]
+        self._connection.insert("messages", rows)
+        self._connection.insert("attachments", files)
+
+    def _messages(self, rows: Sequence[Row]) -> list[Message]:
+        """The records of rows of one chat, with their files."""
+        if not rows:
+            return []
+        files: dict[str, list[Attachment]] = {}
+        for row in self._connection.query(
+            """
+            SELECT message_id, name, attachments.text FROM attachments
+            JOIN messages ON messages.id = message_id
+            WHERE chat_id = ? ORDER BY attachments.number
+            """,
+            [rows[0]["chat_id"]],
+        ):
+            file = Attachment(row["name"], row["text"])
+            files.setdefault(row["message_id"], []).append(file)
+        return [
+            Message(**without_number(row), attachments=tuple(files.get(row["id"], ())))
+            for row in rows
+        ]
+
     def _change(self, message_id: str, fields: Row) -> None:
         if not self._connection.update("messages", message_id, fields):
             raise _no_message()
@@ -247,7 +284,3 @@ def _no_message() -> PlumError:
 def _chat(row: Row) -> Chat:
     flags = {name: bool(row[name]) for name in ("pinned", "archived", "learn", "memory")}
     return Chat(**without_number(row) | flags)
-
-
-def _message(row: Row) -> Message:
-    return Message(**without_number(row))

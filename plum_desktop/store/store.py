@@ -11,6 +11,7 @@ from plum_desktop.base.types import MessageRef, SearchHit
 from plum_desktop.store import search
 from plum_desktop.store.adapters import Adapters
 from plum_desktop.store.chats import Chats
+from plum_desktop.store.drafts import Drafts
 from plum_desktop.store.facts import Facts
 from plum_desktop.store.marker import OpenMarker
 from plum_desktop.store.opening import open_database
@@ -39,6 +40,7 @@ class Store:
         marker.settle()
         self._marker = marker
         self.chats = Chats(self._connection)
+        self.drafts = Drafts(self._connection)
         self.facts = Facts(self._connection)
         self.runs = Runs(self._connection)
         self.adapters = Adapters(self._connection)
