@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -12,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from plum_desktop.app.chat import ChatService
+from plum_desktop.app import titles
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import atomic_write
-from plum_desktop.base.types import Chat, FinishReason, Message, Role
+from plum_desktop.base.types import Attachment, Chat, FinishReason, Message, Role
 from plum_desktop.store import Store
 
 ExportFormat = Literal["json", "markdown", "jsonl"]
@@ -48,10 +49,11 @@ def import_file(
 ) -> ImportReport:
     """Add the conversations of a JSON Lines file; `on_progress` gets the share done, 0 to 1.
 
-    A line is `{"id", "title"?, "created"?, "messages": [{"role", "content", "created"?}]}`;
-    a first system message is the chat's persona.  A line that is not so is a problem in the
-    report and nothing else is lost.  Raises PlumError, with nothing changed, for a file that
-    cannot be read, is not UTF-8 or has no valid line.
+    A line is `{"id", "title"?, "created"?, "messages": [{"role", "content", "created"?,
+    "attachments"?: [{"name", "text"}]}]}`; a first system message is the
+    chat's persona.  A line that is not so is a problem in the report and nothing else is lost.
+    Raises PlumError, with nothing changed, for a file that cannot be read, is not UTF-8 or has
+    no valid line.
     """
     problems, valid = _examine(path)
     if not valid:
@@ -163,7 +165,7 @@ def _conversation(line: str, now: float) -> tuple[Chat, list[Message]]:
         messages.append(_message(turn, chat_id, parent_id, _time(turn, created)))
     chat = Chat(
         id=chat_id,
-        title=_text(record, "title") or ChatService.title_of(messages[0].text),
+        title=_text(record, "title") or titles.first_words(messages[0].text),
         created=created,
         updated=max(message.created for message in messages),
         folder=_text(record, "folder"),
@@ -185,7 +187,18 @@ def _check_turn(turn: Any) -> None:
         raise _BadLineError("its content is not a text.")
     if not turn["content"].strip():
         raise _BadLineError("its content is empty.")
+    files = turn.get("attachments", [])
+    if not isinstance(files, list) or not all(map(_is_attachment, files)):
+        raise _BadLineError("its attachments are not a list of objects with name and text.")
     _time(turn, 0)
+
+
+def _is_attachment(file: Any) -> bool:
+    return (
+        isinstance(file, dict)
+        and file.keys() == {"name", "text"}
+        and all(isinstance(value, str) and value.strip() for value in file.values())
+    )
 
 
 def _message(turn: dict[str, Any], chat_id: str, parent_id: str | None, created: float) -> Message:
@@ -201,6 +214,7 @@ def _message(turn: dict[str, Any], chat_id: str, parent_id: str | None, created:
         text=turn["content"],
         created=created,
         finish_reason=reason,
+        attachments=tuple(Attachment(**file) for file in turn.get("attachments", ())),
     )
 
 
@@ -257,6 +271,8 @@ def _turn(message: Message) -> dict[str, Any]:
     turn = {"role": message.role, "content": message.text, "created": message.created}
     if message.role == "assistant" and message.finish_reason != "stop":
         turn["finish_reason"] = message.finish_reason or "failed"
+    if message.attachments:
+        turn["attachments"] = [asdict(file) for file in message.attachments]
     return turn
 
 
@@ -276,6 +292,15 @@ def _markdown(store: Store, chats: Iterable[Chat]) -> Iterator[str]:
         yield f"# {' '.join(chat.title.split())}\n\n{day}\n"
         for message in store.chats.branch(chat.id):
             yield f"\n## {_SPEAKERS[message.role]}\n\n{message.text.strip()}\n"
+            for file in message.attachments:
+                yield f"\n### {file.name}\n\n{_fenced(file.text)}\n"
+
+
+def _fenced(text: str) -> str:
+    """A code block that no line of `text` can end."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 _WRITERS: dict[ExportFormat, Callable[[Store, Iterable[Chat]], Iterator[str]]] = {

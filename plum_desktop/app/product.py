@@ -7,6 +7,7 @@ from plum_desktop.app.chat import ChatService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.models import ModelService
+from plum_desktop.app.personas import Personas
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.app.serving import Serving
 from plum_desktop.base.paths import DataFolder
@@ -25,6 +26,7 @@ class Plum:
         self.models = ModelService(folder, self._preferences)
         self.serving = Serving(folder, self.store, self.models, self._preferences)
         self.chats = ChatService(self.store, self.serving, self._preferences)
+        self.personas = Personas(folder.personas)
         self.memory = MemoryService(self.store)
         self.adapters = AdapterService(folder, self.store, self.models, self.serving)
         self.learning = LearnService(

@@ -158,7 +158,7 @@ class Chats:
         rows = self._connection.query("SELECT * FROM messages WHERE id = ?", [message_id])
         if not rows:
             raise _no_message()
-        return self._messages(rows)[0]
+        return _messages(self._connection, rows)[0]
 
     def branch(self, chat_id: str) -> list[Message]:
         """The shown branch, from the first message to the leaf."""
@@ -176,14 +176,14 @@ class Chats:
             """,
             [self.get(chat_id).leaf],
         )
-        return self._messages(rows)
+        return _messages(self._connection, rows)
 
     def tree(self, chat_id: str) -> list[Message]:
         """Every message of every branch; parents before their children."""
         rows = self._connection.query(
             "SELECT * FROM messages WHERE chat_id = ? ORDER BY number", [self.get(chat_id).id]
         )
-        return self._messages(rows)
+        return _messages(self._connection, rows)
 
     def siblings(self, message_id: str) -> list[Message]:
         """The message and those that stand in its place on other branches, oldest first."""
@@ -192,7 +192,7 @@ class Chats:
             "SELECT * FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY number",
             [message.chat_id, message.parent_id],
         )
-        return self._messages(rows)
+        return _messages(self._connection, rows)
 
     def show(self, chat_id: str, message_id: str) -> None:
         """Show the branch that goes through a message, down to its newest message."""
@@ -252,26 +252,6 @@ class Chats:
         self._connection.insert("messages", rows)
         self._connection.insert("attachments", files)
 
-    def _messages(self, rows: Sequence[Row]) -> list[Message]:
-        """The records of rows of one chat, with their files."""
-        if not rows:
-            return []
-        files: dict[str, list[Attachment]] = {}
-        for row in self._connection.query(
-            """
-            SELECT message_id, name, attachments.text FROM attachments
-            JOIN messages ON messages.id = message_id
-            WHERE chat_id = ? ORDER BY attachments.number
-            """,
-            [rows[0]["chat_id"]],
-        ):
-            file = Attachment(row["name"], row["text"])
-            files.setdefault(row["message_id"], []).append(file)
-        return [
-            Message(**without_number(row), attachments=tuple(files.get(row["id"], ())))
-            for row in rows
-        ]
-
     def _change(self, message_id: str, fields: Row) -> None:
         if not self._connection.update("messages", message_id, fields):
             raise _no_message()
@@ -284,3 +264,22 @@ def _no_message() -> PlumError:
 def _chat(row: Row) -> Chat:
     flags = {name: bool(row[name]) for name in ("pinned", "archived", "learn", "memory")}
     return Chat(**without_number(row) | flags)
+
+
+def _messages(connection: Connection, rows: Sequence[Row]) -> list[Message]:
+    """The records of rows of one chat, with their files."""
+    if not rows:
+        return []
+    files: dict[str, list[Attachment]] = {}
+    for row in connection.query(
+        """
+        SELECT message_id, name, attachments.text FROM attachments
+        JOIN messages ON messages.id = message_id
+        WHERE chat_id = ? ORDER BY attachments.number
+        """,
+        [rows[0]["chat_id"]],
+    ):
+        files.setdefault(row["message_id"], []).append(Attachment(row["name"], row["text"]))
+    return [
+        Message(**without_number(row), attachments=tuple(files.get(row["id"], ()))) for row in rows
+    ]

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from plum_desktop.app.titles import first_words
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Chat, FinishReason, Message, Role, WireMessage
 from plum_desktop.ui import words
@@ -299,7 +300,7 @@ class Conversation(QWidget):
 
     def _make_chat(self, text: str) -> None:
         """Store a new chat for its first message, then send that."""
-        memory, title = self._memory_of_new, self._plum.chats.title_of(text)
+        memory, title = self._memory_of_new, first_words(text)
         self._wait_for_reply()
         self._busy = ""
         self._opening += 1
