@@ -191,12 +191,13 @@ class ChatService:
         asked, answered = branch[0].text, branch[1].text
         if chat.title != titles.first_words(asked):
             return None
+        settings = self._preferences.current
         self._naming = cancellation = Cancellation()
         try:
             if self._under_way:
                 return None
             result = self._serving.chat(
-                titles.question(asked, answered),
+                [*history(branch, chat, settings.persona), titles.REQUEST],
                 # As the chat is answered: another memory may mean another model to load.
                 None if chat.memory else "off",
                 chat.model,

@@ -7,15 +7,15 @@ import re
 from plum_desktop.base.types import WireMessage
 
 UNTITLED = "New chat"
+# Asked after the exchange itself, which the engine has read already, and still has after it.
+REQUEST: WireMessage = {
+    "role": "user",
+    "content": "Give this conversation a title of at most six words. Answer with the title alone.",
+}
 ANSWER_TOKENS = 24  # the most that a title may take to be written
 
 _LENGTH = 48  # characters
 _MOST_WORDS = 6
-_TAKEN = 600  # characters of each side of the exchange that the model reads
-_ASK = (
-    "Write a title for this conversation, at most six words, no quotes, nothing else.\n\n"
-    "Question: {question}\n\nAnswer: {answer}\n\nTitle:"
-)
 _LABEL = re.compile(r"^\s*(the\s+)?(title|conversation)\s*[:\-–—]\s*", re.I)
 
 
@@ -26,12 +26,6 @@ def first_words(text: str) -> str:
         return words
     cut = words[:_LENGTH].rsplit(" ", 1)[0]
     return cut.rstrip(".,;:!?-") + "…"
-
-
-def question(asked: str, answered: str) -> list[WireMessage]:
-    """What a model is asked for a title; short, whatever was said."""
-    text = _ASK.format(question=asked[:_TAKEN], answer=answered[:_TAKEN])
-    return [{"role": "user", "content": text}]
 
 
 def title_in(reply: str, asked: str, answered: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +14,14 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QPlainTextEdit,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from plum_desktop.app.attachments import estimated_tokens, read_attachment
+from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Attachment
-from plum_desktop.ui import words
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.controls import IconButton, IconLabel, button, small
 from plum_desktop.ui.theme import code_font
@@ -198,23 +197,26 @@ class Attaching(QObject):
         """Read files; each that cannot be attached is refused in one sentence."""
         kept = self._kept
 
-        def read(path: Path) -> Callable[[], Attached]:
-            def work() -> Attached:
-                file = read_attachment(path)
-                return Attached(file, estimated_tokens(file.text))
+        def read() -> tuple[list[Attached], list[str]]:
+            files, problems = [], []
+            for path in paths:
+                try:
+                    file = read_attachment(Path(path))
+                    files.append(Attached(file, estimated_tokens(file.text)))
+                except PlumError as error:
+                    problems.append(str(error))
+            return files, problems
 
-            return work
-
-        def found(attached: Attached) -> None:
-            if kept == self._kept:
-                self._files.append(attached)
+        def found(answer: tuple[list[Attached], list[str]]) -> None:
+            files, problems = answer
+            if kept == self._kept and files:
+                self._files += files
                 self.changed.emit(self.files)
                 self.count()
+            if problems:
+                self.refused.emit("\n".join(problems))
 
-        for path in paths:
-            self._bridge.ask(
-                read(Path(path)), found, self.refused.emit, owner=self, lane="slow"
-            )
+        self._bridge.ask(read, found, self.refused.emit, owner=self, lane="slow")
 
     def remove(self, place: int) -> None:
         del self._files[place]
@@ -251,8 +253,3 @@ class Attaching(QObject):
         sheet = FileSheet(file, self._window)
         sheet.open()
         return sheet
-
-
-def token_note(attached: Attached) -> str:
-    """How long a file is; an estimate is said to be one."""
-    return words.tokens(attached.tokens, exact=attached.exact)

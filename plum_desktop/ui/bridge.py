@@ -157,7 +157,9 @@ class Bridge(QObject):
 
         def ended(error: str | None) -> None:
             self._pace.stop()
-            self._newest, self._told = None, True
+            last, self._newest, self._told = self._newest, None, True
+            if last:  # a temporary chat has its text from here alone
+                self.reply_grew.emit(*last)
             self.reply_ended.emit(chat_id, error)
 
         relayed = self._from_any_thread(grow)

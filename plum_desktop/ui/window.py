@@ -242,6 +242,7 @@ class MainWindow(QMainWindow):
             return
         self.hide()
         self._save_state()
+        self.conversation.put_away()
         self.side.commit_delete()
         self.bridge.close()
         self.lessons.leave()
