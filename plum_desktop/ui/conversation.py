@@ -76,7 +76,7 @@ class Conversation(QWidget):
         self._sent_files: list[Attached] = []
         self._edited: Turn | None = None
         self._unedited: list[Attached] = []  # what was attached before an edit began
-        self._moving = False  # between chats: what is typed belongs to none of them yet
+        self._moving = True  # between chats: what is typed belongs to none of them yet
         self._drafts = Drafts(bridge, self)
         self._files: dict[str, list[Attached]] = {}  # not sent yet, by chat id
         self._errors: dict[str, tuple[str, bool]] = {}

@@ -22,6 +22,7 @@ from pygments.lexers.special import TextLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, _TokenType
 from pygments.util import ClassNotFound
 
+from plum_desktop.ui import formula
 from plum_desktop.ui.theme import Theme
 
 _SCHEMES = ("http", "https", "mailto")
@@ -53,6 +54,8 @@ def _parser() -> MarkdownIt:
     parser.add_render_rule("image", _image)
     parser.add_render_rule("fence", _nested_code)
     parser.add_render_rule("code_block", _nested_code)
+    parser.add_render_rule("table_open", _table)
+    formula.install(parser)
     return parser
 
 
@@ -63,6 +66,13 @@ def _image(
     source = str(token.attrs.get("src", ""))
     name = html.escape(token.content or source)
     return f'<a href="{html.escape(source, quote=True)}">[{name}]</a>'
+
+
+def _table(
+    _self: Any, _tokens: Sequence[Token], _index: int, _options: Any, _env: Any
+) -> str:  # fmt: skip
+    """Qt draws the lines of a table only where its attributes ask for them."""
+    return '<table border="1" cellspacing="0" cellpadding="6">\n'
 
 
 def _nested_code(
@@ -126,7 +136,8 @@ def plain_blocks_of(text: str) -> list[Block]:
 def prose_style(theme: Theme, code_family: str) -> str:
     """The style sheet of prose in a QTextDocument."""
     return f"""
-        p, li, td, th {{ line-height: 150%; }}
+        p, li {{ line-height: 150%; }}
+        p.formula {{ margin-left: 24px; }}
         p {{ margin-top: 0; margin-bottom: 12px; }}
         li {{ margin-bottom: 4px; }}
         h1, h2, h3, h4, h5, h6 {{ margin-top: 16px; margin-bottom: 8px; font-weight: 600; }}
@@ -137,8 +148,9 @@ def prose_style(theme: Theme, code_family: str) -> str:
         pre {{ font-family: '{code_family}'; font-size: 13px; background-color: {theme.code};
                white-space: pre-wrap; }}
         blockquote {{ color: {theme.muted}; }}
-        table {{ border-collapse: collapse; border-style: solid; border-color: {theme.line}; }}
-        td, th {{ padding: 6px 10px; border: 1px solid {theme.line}; }}
+        table {{ border-collapse: collapse; border-style: solid; border-color: {theme.line};
+                 margin-bottom: 12px; }}
+        td, th {{ padding: 6px 10px; }}
         th {{ background-color: {theme.code}; font-weight: 600; }}
         hr {{ background-color: {theme.line}; }}
     """
