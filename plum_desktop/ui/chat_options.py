@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from plum_desktop.app.models import ModelInfo
     from plum_desktop.app.personas import Persona
 
-_WIDTH = 360
+_WIDTH = 440
 _HOTTEST = 2.0
 
 
@@ -65,6 +65,7 @@ class ChatOptions(QFrame):
         self.temperature.setRange(0, _HOTTEST)
         self.temperature.setSingleStep(0.1)
         self.temperature.setDecimals(1)
+        self.temperature.lineEdit().setTextMargins(8, 0, 8, 0)
         self.temperature.setKeyboardTracking(False)
         self.temperature.valueChanged.connect(self._on_temperature)
         self._add(grid, 1, self.tr("Temperature"), self.temperature, self.own_temperature)
@@ -104,7 +105,7 @@ class ChatOptions(QFrame):
         default = next((one.name for one in personas if one.prompt == settings.persona), None)
         if not settings.persona.strip():
             default = self.tr("none")
-        usual = self.tr("As in new chats ({name})").format(name=default or self.tr("the settings'"))
+        usual = self.tr("As in new chats ({name})").format(name=default or self.tr("its own"))
         self.persona.addItem(usual, None)
         self.persona.addItem(self.tr("None"), "")
         for one in personas:

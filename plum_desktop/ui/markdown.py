@@ -26,6 +26,7 @@ from plum_desktop.ui import formula
 from plum_desktop.ui.theme import Theme
 
 _SCHEMES = ("http", "https", "mailto")
+_PROSE_AT_MOST = 3_000  # characters of one block, roughly: it ends with a paragraph
 _HIGHLIGHT_AT_MOST = 50_000  # characters; longer code is shown plain
 
 
@@ -95,7 +96,14 @@ def blocks_of(text: str) -> list[Block]:
             rendered = parser.renderer.render(tokens[start:end], parser.options, env)
             blocks.append(Block("prose", rendered.strip()))
 
+    def is_long(end: int) -> bool:
+        return sum(len(each.content) for each in tokens[start:end]) > _PROSE_AT_MOST
+
     for at, token in enumerate(tokens):
+        if token.level == 0 and token.nesting >= 0 and is_long(at):
+            # What a growing reply has said already need not be laid out again and again.
+            prose(at)
+            start = at
         if token.level == 0 and token.type in ("fence", "code_block"):
             prose(at)
             language = token.info.strip().split(maxsplit=1)[0] if token.info.strip() else ""

@@ -240,7 +240,7 @@ class TurnView(QWidget):
         self._who.setParent(self)
         self._horizon = small(self.tr("Plum no longer reads what is above: it does not fit."))
         self._horizon.setParent(self)
-        self._horizon.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._horizon.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._files = Chips()
         self._files.setParent(self)
         self._files.opened.connect(lambda at: self.file_asked.emit(self._turn.attachments[at]))
