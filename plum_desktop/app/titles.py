@@ -34,7 +34,8 @@ def title_in(reply: str, asked: str, answered: str) -> str | None:
     A small model may answer instead, or name something else: what is too long, or shares no
     word with what was said, is not taken.
     """
-    line = next((each for each in reply.splitlines() if each.strip()), "")
+    lines = [each.strip() for each in reply.splitlines()]
+    line = next((each for each in lines if each and not each.endswith(":")), "")
     line = _LABEL.sub("", line).replace("*", "").replace("#", "")
     line = " ".join(line.split()).strip(" \"'“”‘’«»`.,:;-–—")
     if not line or not line.isprintable() or len(line) > _LENGTH:

@@ -43,7 +43,9 @@ class ChatHeader(QFrame):
         self.memory = Switch()
         self.memory.clicked.connect(self.memory_switched)
         row.addWidget(self.memory)
-        self.options = IconButton("adjust", self.tr("Persona, temperature and model of this chat"))
+        self.options = IconButton(
+            "adjust", self.tr("Persona, temperature and model of this chat"), shortcut="Ctrl+."
+        )
         self.options.clicked.connect(self.options_asked)
         row.addWidget(self.options)
         self.model = button("", "quiet")

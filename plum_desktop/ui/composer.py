@@ -95,7 +95,6 @@ class Composer(QFrame):
         self.setObjectName("composer")
         self._busy = False
         self._has_files = False
-        self._before = ""  # what was being written when an edit began
         self._memory: MemoryState = "on"
         box = QVBoxLayout(self)
         box.setContentsMargins(8, 8, 8, 8)
@@ -120,7 +119,7 @@ class Composer(QFrame):
 
         row = QHBoxLayout()
         row.setSpacing(8)
-        self._attach = IconButton("attach", self.tr("Attach files"))
+        self._attach = IconButton("attach", self.tr("Attach files"), shortcut="Ctrl+O")
         self._attach.clicked.connect(self.files_asked)
         row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
         self._field = _Field()
@@ -200,17 +199,13 @@ class Composer(QFrame):
         return not self._editing.isHidden()
 
     def begin_edit(self, text: str) -> None:
-        """Write another version of `text`; what was being written comes back afterwards."""
-        if not self.editing:
-            self._before = self.text()
         self._editing.show()
         self.set_text(text)
         self._field.setFocus()
 
     def end_edit(self) -> None:
         self._editing.hide()
-        before, self._before = self._before, ""
-        self.set_text(before)
+        self.set_text("")
 
     def cancel_edit(self) -> None:
         self.edit_cancelled.emit()

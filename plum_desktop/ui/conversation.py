@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QModelIndex, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from plum_desktop.app.chat import history
 from plum_desktop.app.titles import first_words
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Attachment, Chat, FinishReason, Message, Role
+from plum_desktop.base.types import Attachment, Chat, FinishReason, Message
 from plum_desktop.ui import words
-from plum_desktop.ui.attachments import Attached, Attaching, paths_in
+from plum_desktop.ui.attachments import paths_in
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.chat_header import ChatHeader
 from plum_desktop.ui.chat_options import ChatOptions
@@ -27,6 +25,7 @@ from plum_desktop.ui.drafts import Drafts
 from plum_desktop.ui.links import ask_about_link
 from plum_desktop.ui.meter import Meter, Subject
 from plum_desktop.ui.personas import PersonaDialog
+from plum_desktop.ui.temporary import TEMPORARY, TemporaryChat
 from plum_desktop.ui.turn_list import TurnList
 from plum_desktop.ui.turn_view import GUTTER, column_width
 from plum_desktop.ui.turns import Turn, TurnModel
@@ -41,7 +40,6 @@ Files = tuple[Attachment, ...]
 
 _NEW = Chat(id="", title="", created=0, updated=0)
 _FIRST_EXCHANGE = 2  # turns
-_TEMPORARY = "temporary"  # stands for a chat id in the bridge's signals
 
 
 class Conversation(QWidget):
@@ -65,33 +63,32 @@ class Conversation(QWidget):
         self._bridge = bridge
         self._plum = bridge.plum
         self._chat: Chat | None = None  # None: a new chat, or a temporary one
-        self._temporary: list[Message] | None = None
+        self._temporary: TemporaryChat | None = None
         self._new = _NEW  # what a new or a temporary chat is to be like
         self._first = False  # whether the store holds no chat at all
         self._opening = 0  # the newest request to show something wins
         self._busy: str | None = None  # the chat that is being answered
         self._stopped = False  # that its reader has stopped it
         self._loading = False  # whether the hint speaks of a model being loaded
-        self._sent = ""  # what was sent last, should sending fail
-        self._sent_files: list[Attached] = []
         self._edited: Turn | None = None
-        self._unedited: list[Attached] = []  # what was attached before an edit began
-        self._moving = True  # between chats: what is typed belongs to none of them yet
-        self._drafts = Drafts(bridge, self)
-        self._files: dict[str, list[Attached]] = {}  # not sent yet, by chat id
         self._errors: dict[str, tuple[str, bool]] = {}
         self._asked: set[str] = set()  # messages whose siblings are being looked up
         self._growing = ("", "", "")  # chat, message and text of the reply under way
         self._models: Sequence[ModelInfo] = ()
         self._model: ModelInfo | None = None
-        self._ids = itertools.count(1)
 
         self.composer = Composer()
-        self.attaching = Attaching(bridge, self)
+        self.meter = Meter(bridge, self._to_measure)
+        self.meter.measured.connect(self._on_measured)
+        self.drafts = Drafts(bridge, self.composer, self)
+        self.drafts.changed.connect(self.meter.look_soon)
+        self.attaching = self.drafts.attaching
+        self.attaching.refused.connect(self._refuse)
+        self.setAcceptDrops(True)
         self.header = ChatHeader()
         self.header.memory_switched.connect(self._on_memory_switched)
         self.header.model_chosen.connect(self._on_model_chosen)
-        self.header.options_asked.connect(self._on_options_asked)
+        self.header.options_asked.connect(self.show_options)
         self.options = ChatOptions(self)
         self.options.changed.connect(lambda fields: self._change_chat(**fields))
         self.options.personas_asked.connect(self._on_personas_asked)
@@ -118,22 +115,10 @@ class Conversation(QWidget):
         self.composer.sent.connect(self._on_sent)
         self.composer.stop_asked.connect(self.stop)
         self.composer.edit_cancelled.connect(self._on_edit_cancelled)
-        self.composer.changed.connect(self._on_typed)
-        self.composer.files_asked.connect(self.attaching.choose)
-        self.composer.files_given.connect(self.attaching.add)
-        self.composer.file_removed.connect(self.attaching.remove)
-        self.composer.file_opened.connect(
-            lambda at: self.attaching.show_text(self.attaching.files[at].file)
-        )
-        self.attaching.changed.connect(self._on_files_changed)
-        self.attaching.refused.connect(self._refuse)
-        self.setAcceptDrops(True)
         self.notice = Notice(closable=True)
         self.notice.hide()
         self._hint = small()
         self._hint.setMinimumHeight(20)
-        self.meter = Meter(bridge, self._to_measure)
-        self.meter.measured.connect(self._on_measured)
         column = Column(column_width() + GUTTER)
         column.box.setSpacing(8)
         column.box.addWidget(self.notice)
@@ -180,15 +165,14 @@ class Conversation(QWidget):
         """An empty page; nothing is stored before something is said."""
         self._leave()
         self._chat = None
-        self._temporary = [] if temporary else None
+        self._temporary = TemporaryChat() if temporary else None
         self._new = _NEW
         self.turns.clear()
-        self._moving = False
         if temporary:
             self.welcome.set_temporary()
         else:
             self.welcome.set_first(self._first)
-            self._put_back("", self._drafts.known(""))
+        self.drafts.open(None if temporary else "")
         self._show_chat()
         self.composer.setFocus()
 
@@ -216,14 +200,13 @@ class Conversation(QWidget):
         def show(found: tuple[Chat, list[Message], str]) -> None:
             if wanted != self._opening:
                 return
-            self._moving = False
             is_other = self.chat_id != chat_id
             if is_other:
                 self.turns.clear()
             self._chat, branch, draft = found
             self._temporary = None
             if is_other:
-                self._put_back(chat_id, draft)
+                self.drafts.open(chat_id, draft)
             self._set_branch(branch)
             self._show_chat()
             row = self.turns.row_of(message_id) if message_id else None
@@ -239,8 +222,7 @@ class Conversation(QWidget):
 
     def forget(self, chat_id: str) -> None:
         """A chat was deleted: leave it, and let nobody go on answering there."""
-        self._drafts.forget(chat_id)
-        self._files.pop(chat_id, None)
+        self.drafts.forget(chat_id)
         if self._busy == chat_id:
             self.stop()
         if self.chat_id == chat_id:
@@ -263,40 +245,13 @@ class Conversation(QWidget):
     def _leave(self) -> None:
         """Put away what belongs to the chat that was on screen."""
         self._opening += 1
-        if self.composer.editing:
-            self._end_edit()
-        self.put_away()
-        self._moving = True
-        self.composer.set_text("")
-        self.attaching.set_files([])
+        self._edited = None
+        self.drafts.close()
         self.meter.clear()
         self.options.hide()
         self.notice.hide()
-        if self._busy == _TEMPORARY:
+        if self._busy == TEMPORARY:
             self.stop()
-
-    def put_away(self) -> None:
-        """Keep what is typed and not sent.  Of a temporary chat nothing is kept."""
-        if self._temporary is None and not self._moving:
-            key = self.chat_id or ""
-            if not self.composer.editing:
-                self._drafts.keep(key, self.composer.text())
-                self._files[key] = self.attaching.files
-            self._drafts.save()
-
-    def _put_back(self, key: str, text: str | None) -> None:
-        """Show what was typed and not sent in the chat that is on screen now."""
-        self.attaching.set_files(self._files.get(key, ()))
-        if text is not None:
-            self.composer.set_text(text)
-            return
-        wanted = self._opening
-
-        def show(text: str) -> None:
-            if wanted == self._opening and not self.composer.text():
-                self.composer.set_text(text)
-
-        self._bridge.ask(lambda: self._plum.store.drafts.get(key), show, lambda _: None, owner=self)
 
     def _set_branch(self, branch: Sequence[Message]) -> None:
         writing = self._busy is not None and self._busy == self.chat_id
@@ -339,24 +294,20 @@ class Conversation(QWidget):
 
     @property
     def _key(self) -> str | None:
-        return _TEMPORARY if self._temporary is not None else self.chat_id
+        return TEMPORARY if self._temporary is not None else self.chat_id
 
     # Saying something
 
-    def _on_typed(self) -> None:
-        if self._temporary is None and not self._moving and not self.composer.editing:
-            self._drafts.keep(self.chat_id or "", self.composer.text())
-        self.meter.look_soon()
-
-    def _on_files_changed(self, files: list[Attached]) -> None:
-        self.composer.show_files(files)
-        self.meter.look_soon()
-
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if paths_in(event.mimeData()):
+            self._hint.setText(self.tr("Drop the files to attach them."))
             event.acceptProposedAction()
 
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
+        self._show_busy()
+
     def dropEvent(self, event: QDropEvent) -> None:
+        self._show_busy()
         self.attaching.add(paths_in(event.mimeData()))
         event.acceptProposedAction()
         self.composer.setFocus()
@@ -365,19 +316,16 @@ class Conversation(QWidget):
         if self._busy is not None:
             return
         self.notice.hide()
-        self._sent, self._sent_files = text, self.attaching.files
-        files = tuple(one.file for one in self._sent_files)
-        if edited := self._edited:
-            self._end_edit()
+        edited, self._edited = self._edited, None
+        files = self.drafts.take()
+        if edited:
             row = self.turns.row_of(edited.id)
             if row is not None:
                 self.turns.cut_after(row)
-        else:
-            self.composer.set_text("")
-            self.attaching.set_files([])
         self.turns.append("user", text, attachments=files)
         if self._temporary is not None:
-            self._answer_temporary(text, files, edited)
+            self._temporary.say(text, files, edited.id if edited else None)
+            self._answer_temporary()
         elif edited:
             edited_id = edited.id
             self._answer(
@@ -403,6 +351,7 @@ class Conversation(QWidget):
             self._busy = chat.id
             if wanted == self._opening:
                 self._chat = chat
+                self.drafts.begun(chat.id)
                 self._show_chat()
                 self.chat_made.emit(chat.id)
             self._show_busy()
@@ -441,24 +390,14 @@ class Conversation(QWidget):
         self.list.go_to_end()
         self._show_busy()
 
-    def _answer_temporary(self, text: str, files: Files, edited: Turn | None) -> None:
-        """Answer from what is on screen; only this object remembers it."""
-        assert self._temporary is not None
-        said = self._temporary
-        if edited:
-            at = next(at for at, message in enumerate(said) if message.id == edited.id)
-            del said[at:]
-        said.append(self._message("user", text, attachments=files))
-        self._continue_temporary()
-
-    def _continue_temporary(self, begun: Message | None = None) -> None:
+    def _answer_temporary(self, begun: Message | None = None) -> None:
         """Have the last message answered, or the reply gone on with that has `begun`."""
-        said = self._temporary
-        assert said is not None
+        assert self._temporary is not None
+        said = self._temporary.said
         self.turns.set_branch([*said, begun] if begun else said)
-        self._busy = _TEMPORARY
+        self._busy = TEMPORARY
         self._wait_for_reply(len(said) if begun else None)
-        reply_id = begun.id if begun else self._new_id()
+        reply_id = begun.id if begun else self._temporary.new_id()
         chat, settings = self._new, self._plum.settings
         wire = history(said, chat, settings.persona)
         question = said[-1].text
@@ -470,18 +409,7 @@ class Conversation(QWidget):
                 begun=begun.text if begun else "",
             )  # fmt: skip
 
-        self._bridge.reply(_TEMPORARY, work)
-
-    def _message(
-        self, role: Role, text: str, message_id: str = "", attachments: Files = ()
-    ) -> Message:
-        return Message(
-            message_id or self._new_id(), _TEMPORARY, None, role, text, time.time(),
-            finish_reason="stop" if role == "assistant" else None, attachments=attachments,
-        )  # fmt: skip
-
-    def _new_id(self) -> str:
-        return f"{_TEMPORARY}-{next(self._ids)}"
+        self._bridge.reply(TEMPORARY, work)
 
     # The reply
 
@@ -493,13 +421,13 @@ class Conversation(QWidget):
 
     def _on_reply_ended(self, chat_id: str, error: str | None) -> None:
         self._busy, self._growing, self._loading = None, ("", "", ""), False
-        if chat_id == _TEMPORARY:
+        if chat_id == TEMPORARY:
             self._end_temporary(error)
         elif chat_id == self.chat_id:
             self._end_reply(chat_id, error)
         self._show_busy()
         announce(self, error or self.tr("Plum has answered."))
-        if chat_id != _TEMPORARY:
+        if chat_id != TEMPORARY:
             self.chat_changed.emit(chat_id)
             if not error:
                 self._name(chat_id)
@@ -544,19 +472,15 @@ class Conversation(QWidget):
         )
 
     def _end_temporary(self, error: str | None) -> None:
-        said = self._temporary
-        if said is None:
+        if self._temporary is None:
             return
         last = self.turns.last()
         if last and last.role == "assistant" and last.text:
-            reply = self._message("assistant", last.text, last.id)
             reason: FinishReason = "failed" if error else "cancelled" if self._stopped else "stop"
-            said.append(dataclasses.replace(reply, finish_reason=reason))
-        elif said and said[-1].role == "user":
-            taken = said.pop()
-            self.composer.set_text(taken.text)
-            self.attaching.set_files(taken.attachments)
-        self.turns.set_branch(said)
+            self._temporary.reply(last.id, last.text, reason)
+        elif taken := self._temporary.take_back():
+            self.drafts.restore(taken.text, taken.attachments)
+        self.turns.set_branch(self._temporary.said)
         self._show_chat()
         if error:
             self._say(error)
@@ -565,9 +489,7 @@ class Conversation(QWidget):
         """Nothing was stored: what was to be sent goes back where it was written."""
         while (last := self.turns.last()) and not last.id:
             self.turns.cut_after(self.turns.rowCount() - 1)
-        if self._sent and not self.composer.text():
-            self.composer.set_text(self._sent)
-            self.attaching.set_files(self._sent_files)
+        self.drafts.give_back()
         self._show_chat()
         self._say(error)
 
@@ -588,18 +510,18 @@ class Conversation(QWidget):
     # How full the context is
 
     def _to_measure(self) -> Subject | None:
-        if self._busy is not None or self._moving:
+        if self._busy is not None:
             return None  # what is shown stays true until the reply has ended
-        text = self.composer.text().strip()
-        files = tuple(one.file for one in self.attaching.files)
-        draft = self._message("user", text, attachments=files) if text or files else None
+        text, files = self.composer.text().strip(), self.drafts.files
+        draft = None
+        if text or files:
+            draft = Message("", "", None, "user", text, 0.0, attachments=files)
         chat, edited = self._record, self._edited
-        said = self._temporary
+        said = list(self._temporary.said) if self._temporary is not None else None
 
         def branch() -> list[Message]:
-            if said is not None:
-                found = list(said)
-            else:
+            found = said
+            if found is None:
                 found = self._plum.store.chats.branch(chat.id) if chat.id else []
             ids = [message.id for message in found]
             return found[: ids.index(edited.id)] if edited and edited.id in ids else found
@@ -642,11 +564,11 @@ class Conversation(QWidget):
         if self._busy is not None or row is None:
             return
         self.notice.hide()
-        self._sent = ""
+        self.drafts.nothing_sent()
         if self._temporary is not None:
-            del self._temporary[row:]
+            self._temporary.cut(row)
             self.turns.cut_after(row)
-            self._continue_temporary()
+            self._answer_temporary()
         elif self._chat:
             message_id = turn.id
             self.turns.cut_after(row)
@@ -657,31 +579,23 @@ class Conversation(QWidget):
         if self._busy is not None or row is None:
             return
         self.notice.hide()
-        self._sent = ""
+        self.drafts.nothing_sent()
         if self._temporary is not None:
-            begun = self._temporary[row]
-            del self._temporary[row:]
-            self._continue_temporary(begun)
+            begun = self._temporary.said[row]
+            self._temporary.cut(row)
+            self._answer_temporary(begun)
         elif self._chat:
             message_id = turn.id
             self._answer(lambda on_text: self._plum.chats.go_on(message_id, on_text), row)
 
     def _on_edit_asked(self, turn: Turn) -> None:
         if self._busy is None:
-            if self._edited is None:
-                self._unedited = self.attaching.files
             self._edited = turn
-            self.composer.begin_edit(turn.text)
-            self.attaching.set_files(turn.attachments)
-
-    def _end_edit(self) -> None:
-        """Back to what was being written before."""
-        self._edited = None
-        self.composer.end_edit()
-        self.attaching.set_files(self._unedited)
+            self.drafts.begin_edit(turn.text, turn.attachments)
 
     def _on_edit_cancelled(self) -> None:
-        self._end_edit()
+        self._edited = None
+        self.drafts.end_edit()
         self.composer.setFocus()
 
     def _on_step_asked(self, turn: Turn, step: int) -> None:
@@ -742,7 +656,9 @@ class Conversation(QWidget):
             self._new = dataclasses.replace(self._new, **fields)
         self._show_chat()
 
-    def _on_options_asked(self) -> None:
+    def show_options(self) -> None:
+        """What holds for this chat alone."""
+
         def show(personas: list[Persona]) -> None:
             self.options.set_chat(self._record, personas, self._models, self._plum.settings)
             self.options.open_below(self.header.options)

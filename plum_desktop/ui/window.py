@@ -130,6 +130,8 @@ class MainWindow(QMainWindow):
             ("learn", self.tr("Learn from my chats"), "Ctrl+L", self.open_sheet),
             ("escape", self.tr("Stop or close"), "Esc", self._on_escape),
             ("edit_last", self.tr("Change what you said last"), "Ctrl+Up", self._on_edit_last),
+            ("attach", self.tr("Attach files"), "Ctrl+O", self._on_attach),
+            ("options", self.tr("Persona, temperature and model"), "Ctrl+.", self._on_options),
             ("older", self.tr("Older version"), "Ctrl+[", lambda: self.conversation.step(-1)),
             ("newer", self.tr("Newer version"), "Ctrl+]", lambda: self.conversation.step(1)),
             ("settings", self.tr("Settings"), "Ctrl+,", lambda: self.show_page("settings")),
@@ -242,7 +244,7 @@ class MainWindow(QMainWindow):
             return
         self.hide()
         self._save_state()
-        self.conversation.put_away()
+        self.conversation.drafts.save()
         self.side.commit_delete()
         self.bridge.close()
         self.lessons.leave()
@@ -549,6 +551,14 @@ class MainWindow(QMainWindow):
             self._close_overlay()
         else:
             self.pages[self.page].setFocus()
+
+    def _on_attach(self) -> None:
+        if self.stack.currentWidget() is self.conversation:
+            self.conversation.attaching.choose()
+
+    def _on_options(self) -> None:
+        if self.stack.currentWidget() is self.conversation:
+            self.conversation.show_options()
 
     def _on_edit_last(self) -> None:
         if self.stack.currentWidget() is self.conversation:

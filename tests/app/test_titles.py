@@ -18,6 +18,7 @@ ANSWERED = "A rain coat, two pairs of shoes and an umbrella."
         ("Packing for Rainy Porto", "Packing for Rainy Porto"),
         ('Title: "A Rainy Week in Porto."\n\nIt rains.', "A Rainy Week in Porto"),
         ("**Porto packing list**", "Porto packing list"),
+        ("Here is a title:\n\nRainy Porto", "Rainy Porto"),
         ("", None),
         ("...", None),
         ("You should pack a rain coat and umbrellas for it", None),

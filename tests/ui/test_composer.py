@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from plum_desktop.base.errors import DiskFull
+from plum_desktop.base.errors import DiskFull, PlumError
 from plum_desktop.base.types import Attachment
 from plum_desktop.ui.attachments import Chip, FileSheet
 from plum_desktop.ui.conversation import Conversation
@@ -378,3 +378,29 @@ def test_a_chat_is_named_by_the_model_after_its_first_exchange(
     qtbot.wait_until(lambda: settled(chat) and chat.turns.rowCount() == 4)
     qtbot.wait(50)
     assert chat.header.title.whole() == "Packing for Porto"
+
+
+def test_a_temporary_message_that_failed_comes_back(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot, notes: Path
+) -> None:
+    chat = window.conversation
+    QTest.keyClick(field(window), Qt.Key.Key_T, CTRL | SHIFT)
+    attach(window, qtbot, notes)
+    say(window, "When?")
+    qtbot.wait_until(lambda: settled(chat))
+    double.engine.replies = [PlumError("There is not enough memory for this model.")]
+    qtbot.mouseClick(button_named(view(chat, 1), "Answer again"), Qt.MouseButton.LeftButton)
+    qtbot.wait_until(lambda: chat.notice.isVisible())
+    assert (chat.composer.text(), names(chat)) == ("When?", ["notes.md"])
+    assert chat.turns.rowCount() == 0
+
+
+def test_the_keys_open_what_the_buttons_open(window: MainWindow, qtbot: QtBot) -> None:
+    chat = window.conversation
+    QTest.keyClick(field(window), Qt.Key.Key_Period, CTRL)
+    qtbot.wait_until(chat.options.isVisible)
+    assert chat.options.persona.hasFocus()
+    chat.options.hide()
+    QTest.keyClick(field(window), Qt.Key.Key_O, CTRL)
+    (dialog,) = (one for one in chat.findChildren(QFileDialog) if one.isVisible())
+    dialog.close()
