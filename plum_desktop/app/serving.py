@@ -23,6 +23,7 @@ from plum_desktop.store import Store
 # with excerpts of stored chats; hybrid: what was learned, with excerpts.
 MemoryMode = Literal["merged", "adapter", "off", "retrieval", "hybrid"]
 MEMORY_MODES: tuple[MemoryMode, ...] = ("merged", "adapter", "off", "retrieval", "hybrid")
+_COUNTING = 1.0  # seconds that one count may wait for another; a reply takes longer
 MERGED_FILE, ADAPTER_FILE = "merged.gguf", "adapter.gguf"  # in an adapter's folder
 
 log = logging.getLogger(__name__)
@@ -119,8 +120,8 @@ class Serving:
 
     @contextlib.contextmanager
     def _idle(self) -> Iterator[EngineClient | None]:
-        """The engine as it is loaded, if nobody uses it; waits for nothing and loads nothing."""
-        if not self._lock.acquire(blocking=False):
+        """The engine as it is loaded, if nobody uses it for long; nothing is loaded for this."""
+        if not self._lock.acquire(timeout=_COUNTING):
             yield None
             return
         try:

@@ -216,7 +216,7 @@ class Attaching(QObject):
             if problems:
                 self.refused.emit("\n".join(problems))
 
-        self._bridge.ask(read, found, self.refused.emit, owner=self, lane="slow")
+        self._bridge.ask(read, found, self.refused.emit, owner=self, lane="count")
 
     def remove(self, place: int) -> None:
         del self._files[place]
@@ -238,7 +238,7 @@ class Attaching(QObject):
         serving = self._bridge.plum.serving
         self._bridge.ask(
             lambda: serving.count(attached.file.text), counted, lambda _: None, owner=self,
-            lane="slow",
+            lane="count",
         )  # fmt: skip
 
     def choose(self) -> None:

@@ -124,7 +124,7 @@ class ChatOptions(QFrame):
 
         self.model.clear()
         in_use = next((words.model_name(one.name) for one in models if one.in_use), "")
-        self.model.addItem(self.tr("The one in use ({name})").format(name=in_use), None)
+        self.model.addItem(self.tr("In use ({name})").format(name=in_use), None)
         for info in models:
             if info.fit != "will not fit" and info.architecture:
                 self.model.addItem(words.model_name(info.name), info.name)

@@ -114,6 +114,7 @@ class Composer(QFrame):
         self._chips.hide()
         box.addWidget(self._chips)
         self._too_long = small(tone="warn", wrap=True)
+        self._too_long.setObjectName("too_long")
         self._too_long.hide()
         box.addWidget(self._too_long)
 
@@ -172,6 +173,8 @@ class Composer(QFrame):
         ])  # fmt: skip
         self._has_files = bool(files)
         self._show_hint()
+        if not files:  # whether the words alone are too long is said when they are counted
+            self._too_long.hide()
 
     def show_too_long(self, tokens: int, *, exact: bool) -> None:
         """Say by how much the message is too long for the model; 0: it is not."""

@@ -439,6 +439,7 @@ class Conversation(QWidget):
             return
 
         def named(title: str | None) -> None:
+            self.loaded()  # it was not free to count meanwhile
             if title is None:
                 return
             if self._chat and self._chat.id == chat_id:

@@ -53,6 +53,8 @@ class Meter(QWidget):
         self._soon.timeout.connect(self._look)
 
     def look_soon(self) -> None:
+        """Something has changed: no answer about what was before is shown any more."""
+        self._asked += 1
         self._soon.start()
 
     def clear(self) -> None:
@@ -67,7 +69,6 @@ class Meter(QWidget):
         subject = self._subject()
         if subject is None:
             return
-        self._asked += 1
         asked = self._asked
 
         def measure() -> Room:
@@ -84,7 +85,7 @@ class Meter(QWidget):
                 self._words.setText(sentence)
                 set_property(self._words, "tone", "danger")
 
-        self._bridge.ask(measure, show, failed, owner=self, lane="slow")
+        self._bridge.ask(measure, show, failed, owner=self, lane="count")
 
     def _show(self, room: Room) -> None:
         text = (

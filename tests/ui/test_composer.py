@@ -404,3 +404,23 @@ def test_the_keys_open_what_the_buttons_open(window: MainWindow, qtbot: QtBot) -
     QTest.keyClick(field(window), Qt.Key.Key_O, CTRL)
     (dialog,) = (one for one in chat.findChildren(QFileDialog) if one.isVisible())
     dialog.close()
+
+
+def test_a_warning_does_not_outlive_the_message(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot, tmp_path: Path
+) -> None:
+    chat = window.conversation
+    double.engine.context = 100
+    long = tmp_path / "long.txt"
+    long.write_text("word " * 200)
+    attach(window, qtbot, long)
+    QTest.keyClicks(field(window), "What is it?")
+    warned = chat.composer.findChild(QLabel, "too_long")
+    qtbot.wait_until(warned.isVisible)
+    double.engine.go.clear()
+    QTest.keyClick(field(window), Qt.Key.Key_Return)
+    qtbot.wait(600)  # longer than the meter waits
+    assert chat.busy
+    assert not warned.isVisible()
+    double.engine.go.set()
+    qtbot.wait_until(lambda: settled(chat))
