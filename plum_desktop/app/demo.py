@@ -238,7 +238,7 @@ def run_demo(
         plum.set_setting("temperature", 0.3)  # a small model wanders at more
         say(f"\nChatting: {len(said)} chats with invented facts.")
         for text in said:
-            chat = plum.store.chats.create(plum.chats.title_of(text))
+            chat = plum.store.chats.create()
             reply = plum.chats.send(chat.id, text)
             say(f"  you   {text}\n  plum  {' '.join(reply.text.split())[:160]}")
         say("\nAsking before it has learned.")

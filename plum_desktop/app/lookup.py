@@ -25,16 +25,19 @@ class Lookup:
         messages: Sequence[WireMessage],
         count_tokens: Callable[[str], int],
         beside: str | None = None,
+        question: str | None = None,
     ) -> list[WireMessage]:
         """`messages` with excerpts before the last one, if that is a user's that may want them.
 
-        `beside` is the chat it is said in, which the model sees anyway.
+        `beside` is the chat it is said in, which the model sees anyway; `question` what the
+        user asks there, if that is not all of the message: a file says nothing of the past.
         """
         *before, last = messages
-        if last["role"] != "user":
+        asked = last["content"] if question is None else question
+        if last["role"] != "user" or not asked.strip():
             return list(messages)
-        found = self.excerpts(last["content"], beside)
-        if not excerpts.wanted(last["content"], found):
+        found = self.excerpts(asked, beside)
+        if not excerpts.wanted(asked, found):
             return list(messages)
         while found and count_tokens(excerpts.with_excerpts("", found)) > _MOST_TOKENS:
             found = found[:-1]

@@ -10,6 +10,7 @@ from plum_desktop.app.due import ScheduleService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.models import ModelService
+from plum_desktop.app.personas import Personas
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.app.serving import Serving
 from plum_desktop.base.paths import DataFolder
@@ -30,6 +31,7 @@ class Plum:
         self.serving = Serving(folder, self.store, self.models, self._preferences)
         self.chats = ChatService(self.store, self.serving, self._preferences)
         self.compare = CompareService(self.serving, self._preferences)
+        self.personas = Personas(folder.personas)
         self.adapters = AdapterService(folder, self.store, self.models, self.serving)
         self.memory = MemoryService(folder, self.store, self.adapters)
         self.learning = LearnService(

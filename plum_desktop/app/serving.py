@@ -16,13 +16,14 @@ from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import WireMessage
-from plum_desktop.engine.client import Cancellation, ChatResult, EngineClient
+from plum_desktop.engine.client import Cancellation, ChatResult, EngineClient, Measured
 from plum_desktop.store import Store
 
 # merged, adapter: what was learned, from the weights alone; off: the base; retrieval: the base
 # with excerpts of stored chats; hybrid: what was learned, with excerpts.
 MemoryMode = Literal["merged", "adapter", "off", "retrieval", "hybrid"]
 MEMORY_MODES: tuple[MemoryMode, ...] = ("merged", "adapter", "off", "retrieval", "hybrid")
+_COUNTING = 1.0  # seconds that one count may wait for another; a reply takes longer
 MERGED_FILE, ADAPTER_FILE = "merged.gguf", "adapter.gguf"  # in an adapter's folder
 
 log = logging.getLogger(__name__)
@@ -93,17 +94,40 @@ class Serving:
         model: str | None = None,
         *,
         chat_id: str | None = None,
+        question: str | None = None,
         cancellation: Cancellation | None = None,
         **options: Any,
     ) -> ChatResult:
         """Answer `messages`, with what `memory` adds to them.  `chat_id` is the chat they are of.
 
+        `question` is what is looked up; None: the last message.
         `options` are those of `EngineClient.chat`.  Raises PlumError, or Cancelled.
         """
         with self.borrow(memory, model, cancellation) as engine:
             if self.served(memory, model).lookup:
-                messages = self._lookup.into(messages, engine.count, chat_id)
+                messages = self._lookup.into(messages, engine.count, chat_id, question)
             return engine.chat(messages, cancellation=cancellation, **options)
+
+    def count(self, text: str) -> int | None:
+        """Tokens of a text; None while no model is there to count them, or it is answering."""
+        with self._idle() as engine:
+            return engine.count(text) if engine else None
+
+    def measure(self, messages: Sequence[WireMessage], max_tokens: int) -> Measured | None:
+        """How `messages` fill the context; None while no model is loaded, or it is answering."""
+        with self._idle() as engine:
+            return engine.measure(messages, max_tokens=max_tokens) if engine else None
+
+    @contextlib.contextmanager
+    def _idle(self) -> Iterator[EngineClient | None]:
+        """The engine as it is loaded, if nobody uses it for long; nothing is loaded for this."""
+        if not self._lock.acquire(timeout=_COUNTING):
+            yield None
+            return
+        try:
+            yield self._client if self._holds else None
+        finally:
+            self._lock.release()
 
     def served(self, memory: MemoryMode | None = None, model: str | None = None) -> Served:
         """What would answer.  `memory` None is what the window would use.

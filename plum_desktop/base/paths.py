@@ -31,6 +31,10 @@ class DataFolder:
         return self.root / "settings.json"
 
     @property
+    def personas(self) -> Path:
+        return self.root / "personas.json"
+
+    @property
     def models(self) -> Path:
         return private_folder(self.root / "models")
 

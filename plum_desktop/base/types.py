@@ -37,8 +37,17 @@ class Chat:
     learn: bool = True  # may be learned from
     memory: bool = True  # answered with the active adapter; False: the base model
     model: str | None = None  # file name of a model; None: whichever is in use
-    persona: str | None = None  # system prompt; None: the template's own default
+    persona: str | None = None  # system prompt; None: the setting's
+    temperature: float | None = None  # None: the setting's
     leaf: str | None = None  # last message of the shown branch; None: no message yet
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that was sent with a message: what it was called, and its text."""
+
+    name: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,7 @@ class Message:
     created: float
     tokens: int | None = None  # None: not counted
     finish_reason: FinishReason | None = None  # None: a user's, or still being written
+    attachments: tuple[Attachment, ...] = ()  # apart from `text`, which are the user's own words
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ def show(session: Session, chat_id: str, as_json: bool) -> None:
     click.echo(f"{chat.title}  ({chat.id}, {day(chat.created)})")
     for message in messages:
         click.echo(f"\n{message.role}:\n{message.text}")
+        for file in message.attachments:
+            click.echo(f"[File: {file.name}]")
 
 
 @chats.command()

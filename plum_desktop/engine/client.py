@@ -59,6 +59,17 @@ class ChatResult(Completion):
     dropped_turns: int  # messages at the start that no longer fit the context
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How a conversation fills the context, in tokens."""
+
+    tokens: int  # of the prompt as it would be read, without what no longer fits
+    dropped: int  # messages at the start that no longer fit
+    last: int  # of the last message alone, with the system message
+    limit: int  # of a prompt, so that room is left to answer
+    n_ctx: int
+
+
 class Cancellation:
     """Stops one request, in line or under way, from any thread."""
 
@@ -214,12 +225,14 @@ class EngineClient:
         repeat_penalty: float = 1.0,
         seed: int | None = None,
         stop: Sequence[str] = (),
+        begun: str = "",
         on_text: Text | None = None,
         cancellation: Cancellation | None = None,
     ) -> ChatResult:
         """Answer a conversation; `on_text` gets the reply piece by piece, on this thread.
 
-        Temperature 0 is greedy.  A conversation that is too long loses its oldest turns.
+        Temperature 0 is greedy.  A conversation that is too long loses its oldest turns.  A
+        reply that has `begun` is gone on with; the result has only what is new.
         """
         args = {
             "messages": list(messages),
@@ -231,6 +244,7 @@ class EngineClient:
             "repeat_penalty": repeat_penalty,
             "seed": seed,
             "stop": list(stop),
+            "begun": begun,
         }
         return ChatResult(**self._request("chat", args, cancellation, on_text=on_text))
 
@@ -269,6 +283,11 @@ class EngineClient:
         """Tokens of a text, or of the prompt that messages make."""
         args = {"text": what} if isinstance(what, str) else {"messages": list(what)}
         return int(self._request("count", args)["tokens"])
+
+    def measure(self, messages: Sequence[WireMessage], *, max_tokens: int = 512) -> Measured:
+        """How `messages` would fill the context if `chat` were asked."""
+        args = {"messages": list(messages), "max_tokens": max_tokens}
+        return Measured(**self._request("measure", args))
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of a text, no BOS; `special` reads control tokens' names as such."""

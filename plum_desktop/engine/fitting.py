@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import WireMessage
 
+# Text with fewer a token is the rule: such a conversation probably fits, and is counted at once.
+_CHARACTERS_A_TOKEN = 6
+
 Count = Callable[[Sequence[WireMessage]], int]
 
 
@@ -27,15 +30,24 @@ def fit(messages: Sequence[WireMessage], limit: int, count: Count) -> Fitted:
     on to start with a user's message; the last message is cut at its start only if it alone
     is too long.  Raises PlumError if the system message leaves no room.
     """
-    if count(messages) <= limit:
+    characters = sum(len(message["content"]) for message in messages)
+    if characters <= limit * _CHARACTERS_A_TOKEN and count(messages) <= limit:
         return Fitted(list(messages), 0)
     head = [messages[0]] if messages[0]["role"] == "system" else []
     turns = list(messages[len(head) :])
-    starts = [i for i, turn in enumerate(turns) if turn["role"] == "user" and i > 0]
-    if not starts or starts[-1] != len(turns) - 1:
+    starts = [i for i, turn in enumerate(turns) if turn["role"] == "user" or i == 0]
+    if starts[-1] != len(turns) - 1:
         starts.append(len(turns) - 1)
-    # Fewer turns never take more tokens, so the first start that fits can be searched for.
-    found = bisect.bisect_left(starts, True, key=lambda at: count([*head, *turns[at:]]) <= limit)
+
+    def fits(at: int) -> bool:
+        return count([*head, *turns[at:]]) <= limit
+
+    # Fewer turns never take more tokens, so the first start that fits can be searched for; from
+    # the end, since counting a whole long conversation takes seconds.
+    near, step = len(starts), 1
+    while near > 0 and fits(starts[max(0, near - step)]):
+        near, step = max(0, near - step), step * 2
+    found = bisect.bisect_left(starts, True, max(0, near - step), near, key=fits)
     if found < len(starts):
         return Fitted([*head, *turns[starts[found] :]], starts[found])
     last = turns[-1]

@@ -11,6 +11,7 @@ from plum_desktop.base import wire
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.wire import Request
+from plum_desktop.engine.fitting import Fitted, fit
 
 if TYPE_CHECKING:
     from plum_desktop.base.types import WireMessage
@@ -84,18 +85,42 @@ class Engine:
         self._adapter = path
 
     def chat(self, request: Request) -> dict[str, Any]:
-        from plum_desktop.engine.fitting import fit
-
-        context, tokenizer = self._loaded()
-        max_tokens = request.args["max_tokens"]
-        limit = context.n_ctx - max(1, min(max_tokens, context.n_ctx // _REPLY_SHARE))
-
-        def count(messages: Sequence[WireMessage]) -> int:
-            return len(tokenizer.render_ids(messages))
-
-        fitted = fit(_messages(request), limit, count)
-        prompt = tokenizer.render_ids(fitted.messages)
+        tokenizer = self._loaded()[1]
+        # Of what was said, so the names of control tokens in it are words.
+        begun = tokenizer.ids(request.args.get("begun", ""))
+        if len(begun) > self._limit(request) // 2:
+            raise PlumError("This reply is too long for the context to be gone on with.")
+        fitted = self._fitted(request, self._limit(request) - len(begun))
+        prompt = [*tokenizer.render_ids(fitted.messages), *begun]
         return {**self._generate(request, prompt), "dropped_turns": fitted.dropped}
+
+    def measure(self, request: Request) -> dict[str, Any]:
+        messages, limit = _messages(request), self._limit(request)
+        head = [messages[0]] if len(messages) > 1 and messages[0]["role"] == "system" else []
+        last = self._count([*head, messages[-1]])
+        if last > limit:  # it would be cut; where, is not asked
+            tokens, dropped = limit, len(messages) - len(head) - 1
+        else:
+            fitted = self._fitted(request, limit)
+            tokens, dropped = self._count(fitted.messages), fitted.dropped
+        return {
+            "tokens": tokens,
+            "dropped": dropped,
+            "last": last,
+            "limit": limit,
+            "n_ctx": self._loaded()[0].n_ctx,
+        }
+
+    def _limit(self, request: Request) -> int:
+        """The longest prompt that leaves room to answer."""
+        n_ctx, wanted = self._loaded()[0].n_ctx, int(request.args["max_tokens"])
+        return n_ctx - max(1, min(wanted, n_ctx // _REPLY_SHARE))
+
+    def _count(self, messages: Sequence[WireMessage]) -> int:
+        return len(self._loaded()[1].render_ids(messages))
+
+    def _fitted(self, request: Request, limit: int) -> Fitted:
+        return fit(_messages(request), limit, self._count)
 
     def complete(self, request: Request) -> dict[str, Any]:
         prompt = self._loaded()[1].prompt_ids(request.args["prompt"])
@@ -224,6 +249,7 @@ def main() -> None:
         "adapter",
         "chat",
         "complete",
+        "measure",
         "count",
         "tokenize",
         "render",

@@ -6,12 +6,12 @@ import enum
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Final, TypedDict, Unpack
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Chat, FinishReason, Message, Role
+from plum_desktop.base.types import Attachment, Chat, FinishReason, Message, Role
 from plum_desktop.store.connection import Connection, Row
 from plum_desktop.store.folders import folder_path
 from plum_desktop.store.lookup import check_fields, resolve, without_number
@@ -36,6 +36,7 @@ class ChatFields(TypedDict, total=False):
     memory: bool
     model: str | None
     persona: str | None
+    temperature: float | None
 
 
 class Chats:
@@ -53,6 +54,7 @@ class Chats:
         *,
         persona: str | None = None,
         model: str | None = None,
+        temperature: float | None = None,
         memory: bool = True,
         learn: bool = True,
         created: float | None = None,
@@ -67,6 +69,7 @@ class Chats:
             updated=now,
             persona=persona,
             model=model,
+            temperature=temperature,
             memory=memory,
             learn=learn,
         )
@@ -87,7 +90,7 @@ class Chats:
                 self._connection.update("chats", self.get(chat_id).id, fields)
 
     def delete(self, *chat_ids: str) -> None:
-        """Delete chats, all or none, with their messages, facts and search entries.
+        """Delete chats, all or none, with their messages, files, facts, drafts and search entries.
 
         Pages may keep their words until `Store.compact`; adapters keep what they learned.
         """
@@ -109,6 +112,7 @@ class Chats:
         tokens: int | None = None,
         finish_reason: FinishReason | None = None,
         message_id: str | None = None,
+        attachments: Sequence[Attachment] = (),
     ) -> Message:
         """Add a message below `parent_id` (None: a first message); its branch is then shown."""
         with self._connection.transaction():
@@ -122,8 +126,9 @@ class Chats:
                 created=time.time() if created is None else created,
                 tokens=tokens,
                 finish_reason=finish_reason,
+                attachments=tuple(attachments),
             )
-            self._connection.insert("messages", [asdict(message)])
+            self._insert([message])
             self._connection.execute(
                 "UPDATE chats SET leaf = ?, updated = max(updated, ?) WHERE id = ?",
                 [message.id, message.created, chat.id],
@@ -140,6 +145,10 @@ class Chats:
         """Store a reply's final text, and how it ended."""
         self._change(message_id, {"text": text, "finish_reason": finish_reason, "tokens": tokens})
 
+    def reopen_message(self, message_id: str) -> None:
+        """A reply that had ended is being written on."""
+        self._change(message_id, {"finish_reason": None})
+
     def close_interrupted(self) -> int:
         """Mark replies that nobody writes any more as failed; how many there were.
 
@@ -155,7 +164,7 @@ class Chats:
         rows = self._connection.query("SELECT * FROM messages WHERE id = ?", [message_id])
         if not rows:
             raise _no_message()
-        return _message(rows[0])
+        return _messages(self._connection, rows)[0]
 
     def branch(self, chat_id: str) -> list[Message]:
         """The shown branch, from the first message to the leaf."""
@@ -173,14 +182,14 @@ class Chats:
             """,
             [self.get(chat_id).leaf],
         )
-        return [_message(row) for row in rows]
+        return _messages(self._connection, rows)
 
     def tree(self, chat_id: str) -> list[Message]:
         """Every message of every branch; parents before their children."""
         rows = self._connection.query(
             "SELECT * FROM messages WHERE chat_id = ? ORDER BY number", [self.get(chat_id).id]
         )
-        return [_message(row) for row in rows]
+        return _messages(self._connection, rows)
 
     def siblings(self, message_id: str) -> list[Message]:
         """The message and those that stand in its place on other branches, oldest first."""
@@ -189,7 +198,7 @@ class Chats:
             "SELECT * FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY number",
             [message.chat_id, message.parent_id],
         )
-        return [_message(row) for row in rows]
+        return _messages(self._connection, rows)
 
     def show(self, chat_id: str, message_id: str) -> None:
         """Show the branch that goes through a message, down to its newest message."""
@@ -232,7 +241,7 @@ class Chats:
                 [json.dumps([message.id for message in messages])],
             ):
                 raise PlumError("Some of its messages are here already, in another chat.")
-            self._connection.insert("messages", map(asdict, messages))
+            self._insert(messages)
         return True
 
     def list(
@@ -248,6 +257,14 @@ class Chats:
         )
         return [_chat(row) for row in rows]
 
+    def _insert(self, messages: Sequence[Message]) -> None:
+        rows = [asdict(message) for message in messages]
+        files = [
+            {"message_id": row["id"], **file} for row in rows for file in row.pop("attachments")
+        ]
+        self._connection.insert("messages", rows)
+        self._connection.insert("attachments", files)
+
     def _change(self, message_id: str, fields: Row) -> None:
         if not self._connection.update("messages", message_id, fields):
             raise _no_message()
@@ -262,5 +279,20 @@ def _chat(row: Row) -> Chat:
     return Chat(**without_number(row) | flags)
 
 
-def _message(row: Row) -> Message:
-    return Message(**without_number(row))
+def _messages(connection: Connection, rows: Sequence[Row]) -> list[Message]:
+    """The records of rows of one chat, with their files."""
+    if not rows:
+        return []
+    files: dict[str, list[Attachment]] = {}
+    for row in connection.query(
+        """
+        SELECT message_id, name, attachments.text FROM attachments
+        JOIN messages ON messages.id = message_id
+        WHERE chat_id = ? ORDER BY attachments.number
+        """,
+        [rows[0]["chat_id"]],
+    ):
+        files.setdefault(row["message_id"], []).append(Attachment(row["name"], row["text"]))
+    return [
+        Message(**without_number(row), attachments=tuple(files.get(row["id"], ()))) for row in rows
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import disk_errors
-from plum_desktop.store import backups
+from plum_desktop.store import backups, search
 from plum_desktop.store.connection import Connection, damaged
 from plum_desktop.store.schema import APPLICATION_ID, migrations, step_names
 
@@ -63,13 +63,12 @@ def _check(connection: Connection) -> None:
         raise damaged(connection.path)
     if connection.pragma("application_id") != APPLICATION_ID:
         return  # the process ended before the first step
-    try:
-        # rank 1: against the messages, not only the index in itself.
-        connection.execute(
-            "INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)"
-        )
-    except DamagedFile:
-        connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')")
+    for index in search.indexes(connection):
+        try:
+            # rank 1: against what it is an index of, not only the index in itself.
+            connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
+        except DamagedFile:
+            connection.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
 
 
 def _upgrade(connection: Connection, backup_folder: Path) -> None:

@@ -30,6 +30,13 @@ def m001_first(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m002_attachments(db: Database) -> None:
+    """Files sent with messages and search over them, drafts, a chat's own temperature."""
+    for statement in _M002:
+        db.execute(statement)
+
+
 _M001 = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     """
@@ -148,5 +155,46 @@ _M001 = (
         leaf TEXT NOT NULL,             -- the last message that it learned
         PRIMARY KEY (adapter_id, chat_id)
     ) STRICT, WITHOUT ROWID
+    """,
+)
+
+_M002 = (
+    "ALTER TABLE chats ADD COLUMN temperature REAL",  # NULL: the setting's
+    """
+    CREATE TABLE attachments (
+        number INTEGER PRIMARY KEY,     -- grows: the order in a message
+        message_id TEXT NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,             -- of the file, without its folder
+        text TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX attachments_of_message ON attachments (message_id)",
+    """
+    CREATE VIRTUAL TABLE attachments_fts USING fts5 (
+        name, text, content = 'attachments', content_rowid = 'number',
+        tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+    )
+    """,
+    """
+    CREATE TRIGGER attachments_fts_insert AFTER INSERT ON attachments BEGIN
+        INSERT INTO attachments_fts (rowid, name, text) VALUES (new.number, new.name, new.text);
+    END
+    """,
+    """
+    CREATE TRIGGER attachments_fts_delete AFTER DELETE ON attachments BEGIN
+        INSERT INTO attachments_fts (attachments_fts, rowid, name, text)
+        VALUES ('delete', old.number, old.name, old.text);
+    END
+    """,
+    """
+    CREATE TABLE drafts (
+        chat_id TEXT PRIMARY KEY,       -- empty: of the chat that is not begun yet
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TRIGGER draft_of_deleted_chat AFTER DELETE ON chats BEGIN
+        DELETE FROM drafts WHERE chat_id = old.id;
+    END
     """,
 )

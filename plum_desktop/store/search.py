@@ -1,10 +1,11 @@
-"""Full-text search over messages."""
+"""Full-text search over messages and the files that were sent with them."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from plum_desktop.base.types import MessageRef, SearchFilter, SearchHit
 from plum_desktop.store.connection import Connection, Row
@@ -21,25 +22,58 @@ _MOST_WORDS = 32  # FTS5 limits the depth of an expression
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What can be searched: an FTS5 index, the table that it is of, and what that says."""
+
+    index: str
+    table: str
+    text: str
+    of_message: str  # joins the table to messages, where it is not messages itself
+
+    def tables(self, rowid: str = "") -> str:
+        """The tables of a hit; `rowid` joins them to the index."""
+        on = f" ON {self.table}.number = {rowid}" if rowid else ""
+        return f"{self.table}{on} {self.of_message} JOIN chats ON chats.id = messages.chat_id"
+
+
+_MESSAGES = _Source("messages_fts", "messages", "messages.text", "")
+_ATTACHMENTS = _Source(
+    "attachments_fts", "attachments", "(attachments.name || ': ' || attachments.text)",
+    "JOIN messages ON messages.id = attachments.message_id",
+)  # fmt: skip
+
+
 def messages(
     connection: Connection, text: str, limit: int, within: SearchFilter
 ) -> list[SearchHit]:
-    """Messages that have every word of `text`, the last as a prefix; best match first."""
+    """Messages that have every word of `text`, the last as a prefix; best match first.
+
+    After them come those that were sent with a file which has every word.
+    """
     words = _words(text)
     if not words:
         return []
-    condition, values = _condition(connection, within, "messages.created", "messages.created")
-    if _UNSPACED.search(text):
-        return _scan(connection, words, limit, condition, values)
+    filtered = _condition(connection, within, "messages.created", "messages.created")
+    find = _scan if _UNSPACED.search(text) else _match
+    found = {hit.message_id: hit for hit in find(connection, _MESSAGES, words, limit, *filtered)}
+    for hit in find(connection, _ATTACHMENTS, words, limit, *filtered):
+        found.setdefault(hit.message_id, hit)
+    return list(found.values())[:limit]
+
+
+def _match(
+    connection: Connection, source: _Source, words: list[str], limit: int, condition: str,
+    values: Row,
+) -> list[SearchHit]:  # fmt: skip
+    index = source.index
     rows = connection.query(
         f"""
         SELECT messages.chat_id, messages.id AS message_id, chats.title, messages.role,
-            snippet(messages_fts, 0, :start, :end, '…', :words) AS snippet, messages.created
-        FROM messages_fts
-        JOIN messages ON messages.number = messages_fts.rowid
-        JOIN chats ON chats.id = messages.chat_id
-        WHERE messages_fts MATCH :expression AND {condition}
-        ORDER BY messages_fts.rank, messages.number DESC LIMIT :limit
+            snippet({index}, -1, :start, :end, '…', :words) AS snippet, messages.created
+        FROM {index} JOIN {source.tables(f"{index}.rowid")}
+        WHERE {index} MATCH :expression AND {condition}
+        ORDER BY {index}.rank, messages.number DESC LIMIT :limit
         """,
         {
             "start": MATCH_START,
@@ -138,8 +172,16 @@ def _beginning(word: str) -> str:
 
 
 def optimize(connection: Connection) -> None:
-    """Merge the index into one segment, so that no entry of a deleted message is left."""
-    connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
+    """Merge each index into one segment, so that no entry of a deleted message is left."""
+    for index in (_MESSAGES.index, _ATTACHMENTS.index):
+        connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")
+
+
+def indexes(connection: Connection) -> list[str]:
+    """The search indexes that this database has, which may be older than we are."""
+    rows = connection.query("SELECT name FROM sqlite_master WHERE type = 'table'")
+    there = {row["name"] for row in rows}
+    return [one.index for one in (_MESSAGES, _ATTACHMENTS) if one.index in there]
 
 
 def _words(text: str) -> list[str]:
@@ -149,16 +191,17 @@ def _words(text: str) -> list[str]:
 
 
 def _scan(
-    connection: Connection, words: list[str], limit: int, condition: str, values: Row
-) -> list[SearchHit]:
-    """Messages that have every word anywhere, newest first: reads every message."""
+    connection: Connection, source: _Source, words: list[str], limit: int, condition: str,
+    values: Row,
+) -> list[SearchHit]:  # fmt: skip
+    """Messages that have every word anywhere, newest first: reads every one."""
     named = {f"word{at}": word for at, word in enumerate(words)}
-    has_all = " AND ".join(f"instr(lower(messages.text), lower(:{name})) > 0" for name in named)
+    has_all = " AND ".join(f"instr(lower({source.text}), lower(:{name})) > 0" for name in named)
     rows = connection.query(
         f"""
         SELECT messages.chat_id, messages.id AS message_id, chats.title, messages.role,
-            messages.text AS snippet, messages.created
-        FROM messages JOIN chats ON chats.id = messages.chat_id
+            {source.text} AS snippet, messages.created
+        FROM {source.tables()}
         WHERE {has_all} AND {condition} ORDER BY messages.number DESC LIMIT :limit
         """,
         {**named, **values, "limit": limit},

@@ -11,6 +11,7 @@ from plum_desktop.base.types import MessageRef, SearchFilter, SearchHit
 from plum_desktop.store import search
 from plum_desktop.store.adapters import Adapters
 from plum_desktop.store.chats import Chats
+from plum_desktop.store.drafts import Drafts
 from plum_desktop.store.facts import Facts
 from plum_desktop.store.folders import Folders
 from plum_desktop.store.marker import OpenMarker
@@ -42,6 +43,7 @@ class Store:
         marker.settle()
         self._marker = marker
         self.chats = Chats(self._connection)
+        self.drafts = Drafts(self._connection)
         self.facts = Facts(self._connection)
         self.folders = Folders(self._connection)
         self.runs = Runs(self._connection)

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from plum_desktop.app.product import Plum
 
 T = TypeVar("T")
-Lane = Literal["store", "reply", "slow"]
+Lane = Literal["store", "reply", "count", "slow"]
 Failed = Callable[[str], None]
 
 log = logging.getLogger(__name__)
 
 # Short work keeps its order on one thread; replies have theirs, since they take as long as
-# they take; what is slow and rare (plans, exports, hashing a model) must not hold up either.
-_LANES: dict[Lane, int] = {"store": 1, "reply": 1, "slow": 2}
+# they take; files and tokens are counted while somebody writes; what is slow and rare (plans,
+# exports, hashing a model) must not hold up any of them.
+_LANES: dict[Lane, int] = {"store": 1, "reply": 1, "count": 1, "slow": 2}
 _REDRAW_MS = 50  # most often that a growing reply is handed on
 _WATCH_MS = 2000
 _PATIENCE_MS = 8000  # at the end, for work under way
@@ -160,7 +161,9 @@ class Bridge(QObject):
 
         def ended(error: str | None) -> None:
             self._pace.stop()
-            self._newest, self._told = None, True
+            last, self._newest, self._told = self._newest, None, True
+            if last:  # a temporary chat has its text from here alone
+                self.reply_grew.emit(*last)
             self.reply_ended.emit(chat_id, error)
 
         relayed = self._from_any_thread(grow)

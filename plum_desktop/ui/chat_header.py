@@ -19,9 +19,10 @@ _MIDDLE = Qt.TextElideMode.ElideMiddle
 
 
 class ChatHeader(QFrame):
-    """Signals: memory_switched(on), model_chosen(name), models_asked, side_asked."""
+    """Signals: memory_switched(on), options_asked, model_chosen(name), models_asked, side_asked."""
 
     memory_switched = Signal(bool)
+    options_asked = Signal()
     model_chosen = Signal(str)
     models_asked = Signal()
     side_asked = Signal()
@@ -42,6 +43,11 @@ class ChatHeader(QFrame):
         self.memory = Switch()
         self.memory.clicked.connect(self.memory_switched)
         row.addWidget(self.memory)
+        self.options = IconButton(
+            "adjust", self.tr("Persona, temperature and model of this chat"), shortcut="Ctrl+."
+        )
+        self.options.clicked.connect(self.options_asked)
+        row.addWidget(self.options)
         self.model = button("", "quiet")
         self._menu = QMenu(self.model)
         self.model.setMenu(self._menu)
@@ -63,17 +69,19 @@ class ChatHeader(QFrame):
             why += " " + self.tr("Nothing of this chat is kept.")
         self.memory.setToolTip(why)
 
-    def set_models(self, models: Sequence[ModelInfo]) -> None:
+    def set_models(self, models: Sequence[ModelInfo], own: str | None = None) -> None:
+        """Every model; the one in use answers, unless the chat has one of its `own`."""
         self._menu.clear()
-        current = next((model for model in models if model.in_use), None)
-        name = words.model_name(current.name) if current else self.tr("No model")
+        in_use = next((model.name for model in models if model.in_use), None)
+        current = own or in_use
+        name = words.model_name(current) if current else self.tr("No model")
         self.model.setText(self.fontMetrics().elidedText(name, _MIDDLE, 220) + "  ▾")
         self.model.setAccessibleName(self.tr("Model: {name}").format(name=name))
-        self.model.setToolTip(current.name if current else "")
+        self.model.setToolTip(current or "")
         for model in models:
             action = self._menu.addAction(model.name.replace("&", "&&"))
             action.setCheckable(True)
-            action.setChecked(model.in_use)
+            action.setChecked(model.name == current)
             action.setEnabled(model.fit != "will not fit" and bool(model.architecture))
             action.triggered.connect(lambda _=False, name=model.name: self.model_chosen.emit(name))
         if models:

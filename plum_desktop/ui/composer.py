@@ -1,13 +1,19 @@
-"""Where one writes: it grows by a few lines, and the colour of its edge tells about memory."""
+"""Where one writes: it grows by a few lines, and the colour of its edge tells about memory.
+
+Files are shown here as chips; `Attaching` reads them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QTextEdit, QVBoxLayout
 
+from plum_desktop.ui import words
+from plum_desktop.ui.attachments import Attached, Chip, Chips, paths_in
 from plum_desktop.ui.controls import IconButton, button, small
 from plum_desktop.ui.theme import set_property, text_font
 
@@ -18,10 +24,11 @@ _MOST_LINES = 8
 class _Field(QTextEdit):
     """Plain text whatever is pasted; Enter sends, Shift+Enter starts a line.
 
-    Signals: entered.
+    Signals: entered, files_given(paths: list[str]), pasted or dropped.
     """
 
     entered = Signal()
+    files_given = Signal(list)
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,8 +59,14 @@ class _Field(QTextEdit):
     def sizeHint(self) -> QSize:
         return QSize(super().sizeHint().width(), self.height())
 
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        return bool(paths_in(source)) or source.hasText()
+
     def insertFromMimeData(self, source: QMimeData) -> None:
-        self.insertPlainText(source.text())
+        if paths := paths_in(source):
+            self.files_given.emit(paths)
+        else:
+            self.insertPlainText(source.text())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -64,19 +77,27 @@ class _Field(QTextEdit):
 
 
 class Composer(QFrame):
-    """Signals: sent(text), stop_asked, edit_cancelled."""
+    """Signals: sent(text), stop_asked, edit_cancelled, changed (the text), files_asked,
+    files_given(paths: list[str]), file_opened(place), file_removed(place).
+    """
 
     sent = Signal(str)
     stop_asked = Signal()
     edit_cancelled = Signal()
+    changed = Signal()
+    files_asked = Signal()
+    files_given = Signal(list)
+    file_opened = Signal(int)
+    file_removed = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("composer")
         self._busy = False
+        self._has_files = False
         self._memory: MemoryState = "on"
         box = QVBoxLayout(self)
-        box.setContentsMargins(12, 8, 8, 8)
+        box.setContentsMargins(8, 8, 8, 8)
         box.setSpacing(4)
 
         self._editing = QFrame()
@@ -87,9 +108,24 @@ class Composer(QFrame):
         self._editing.hide()
         box.addWidget(self._editing)
 
+        self._chips = Chips()
+        self._chips.opened.connect(self.file_opened)
+        self._chips.removed.connect(self.file_removed)
+        self._chips.hide()
+        box.addWidget(self._chips)
+        self._too_long = small(tone="warn", wrap=True)
+        self._too_long.setObjectName("too_long")
+        self._too_long.hide()
+        box.addWidget(self._too_long)
+
         row = QHBoxLayout()
         row.setSpacing(8)
+        self._attach = IconButton("attach", self.tr("Attach files"), shortcut="Ctrl+O")
+        self._attach.clicked.connect(self.files_asked)
+        row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
         self._field = _Field()
+        self._field.files_given.connect(self.files_given)
+        self._field.textChanged.connect(self.changed)
         self._field.entered.connect(self._on_entered)
         self._field.textChanged.connect(self._show_button)
         row.addWidget(self._field, 1, Qt.AlignmentFlag.AlignVCenter)
@@ -115,13 +151,46 @@ class Composer(QFrame):
         """The edge and the words say whether what was learned answers, and is kept."""
         self._memory = state
         set_property(self, "memory", state)
-        hint = {
-            "on": self.tr("Message Plum"),
-            "off": self.tr("Message Plum, memory off"),
-            "temporary": self.tr("Message Plum, nothing is kept"),
-        }[state]
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        if self._has_files:
+            hint = self.tr("What do you want to know of it?")
+        else:
+            hint = {
+                "on": self.tr("Message Plum"),
+                "off": self.tr("Message Plum, memory off"),
+                "temporary": self.tr("Message Plum, nothing is kept"),
+            }[self._memory]
         self._field.setPlaceholderText(hint)
         self._field.setAccessibleName(hint)
+
+    def show_files(self, files: Sequence[Attached]) -> None:
+        """The files that go with the message, each with how long it is."""
+        self._chips.set_chips([
+            Chip(one.name, words.tokens(one.tokens, exact=one.exact), removable=True)
+            for one in files
+        ])  # fmt: skip
+        self._has_files = bool(files)
+        self._show_hint()
+        if not files:  # whether the words alone are too long is said when they are counted
+            self._too_long.hide()
+
+    def show_too_long(self, tokens: int, *, exact: bool) -> None:
+        """Say by how much the message is too long for the model; 0: it is not."""
+        text = self.tr(
+            "This is {tokens} more than the model can read at once, so the beginning would be "
+            "left out; remove a file or send less."
+        ).format(tokens=words.tokens(tokens, exact=exact))
+        self._too_long.setText(text if tokens else "")
+        self._too_long.setVisible(bool(tokens))
+
+    def quote(self, text: str) -> None:
+        """Put `text` as a quotation before what is being written."""
+        quoted = "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
+        rest = self.text().lstrip("\n")
+        self.set_text(f"{quoted}\n\n{rest}")
+        self._field.setFocus()
 
     def set_busy(self, busy: bool) -> None:
         """While a reply is written the button stops it."""
@@ -142,7 +211,6 @@ class Composer(QFrame):
         self.set_text("")
 
     def cancel_edit(self) -> None:
-        self.end_edit()
         self.edit_cancelled.emit()
 
     def _show_button(self) -> None:

@@ -34,7 +34,7 @@ from plum_desktop.ui import words
 from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, icon, set_property, text_font
 
 Tone = Literal["plain", "muted", "accent", "danger", "warn", "good", "on_accent"]
-Kind = Literal["plain", "primary", "quiet", "danger", "row"]
+Kind = Literal["plain", "primary", "quiet", "danger", "row", "chip"]
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 

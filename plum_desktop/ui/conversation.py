@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QModelIndex, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import (
-    QApplication,
-    QHBoxLayout,
-    QMessageBox,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
+from plum_desktop.app.chat import history
+from plum_desktop.app.titles import first_words
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Chat, FinishReason, Message, Role, WireMessage
+from plum_desktop.base.types import Attachment, Chat, FinishReason, Message
 from plum_desktop.ui import words
+from plum_desktop.ui.attachments import paths_in
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.chat_header import ChatHeader
+from plum_desktop.ui.chat_options import ChatOptions
 from plum_desktop.ui.composer import Composer
 from plum_desktop.ui.controls import Column, Notice, announce, button, small
+from plum_desktop.ui.drafts import Drafts
+from plum_desktop.ui.links import ask_about_link
+from plum_desktop.ui.meter import Meter, Subject
+from plum_desktop.ui.personas import PersonaDialog
+from plum_desktop.ui.temporary import TEMPORARY, TemporaryChat
 from plum_desktop.ui.turn_list import TurnList
 from plum_desktop.ui.turn_view import GUTTER, column_width
 from plum_desktop.ui.turns import Turn, TurnModel
 from plum_desktop.ui.welcome import Welcome
 
 if TYPE_CHECKING:
-    from plum_desktop.app.chat import OnText
+    from plum_desktop.app.chat import OnText, Room
     from plum_desktop.app.models import ModelInfo
+    from plum_desktop.app.personas import Persona
 
-_TEMPORARY = "temporary"  # stands for a chat id in the bridge's signals
+Files = tuple[Attachment, ...]
+
+_NEW = Chat(id="", title="", created=0, updated=0)
+_FIRST_EXCHANGE = 2  # turns
 
 
 class Conversation(QWidget):
@@ -59,25 +63,35 @@ class Conversation(QWidget):
         self._bridge = bridge
         self._plum = bridge.plum
         self._chat: Chat | None = None  # None: a new chat, or a temporary one
-        self._temporary: list[Message] | None = None
-        self._memory_of_new = True
+        self._temporary: TemporaryChat | None = None
+        self._new = _NEW  # what a new or a temporary chat is to be like
         self._first = False  # whether the store holds no chat at all
         self._opening = 0  # the newest request to show something wins
         self._busy: str | None = None  # the chat that is being answered
         self._stopped = False  # that its reader has stopped it
         self._loading = False  # whether the hint speaks of a model being loaded
-        self._sent = ""  # what was sent last, should sending fail
         self._edited: Turn | None = None
-        self._drafts: dict[str, str] = {}
         self._errors: dict[str, tuple[str, bool]] = {}
         self._asked: set[str] = set()  # messages whose siblings are being looked up
         self._growing = ("", "", "")  # chat, message and text of the reply under way
+        self._models: Sequence[ModelInfo] = ()
         self._model: ModelInfo | None = None
-        self._ids = itertools.count(1)
 
+        self.composer = Composer()
+        self.meter = Meter(bridge, self._to_measure)
+        self.meter.measured.connect(self._on_measured)
+        self.drafts = Drafts(bridge, self.composer, self)
+        self.drafts.changed.connect(self.meter.look_soon)
+        self.attaching = self.drafts.attaching
+        self.attaching.refused.connect(self._refuse)
+        self.setAcceptDrops(True)
         self.header = ChatHeader()
         self.header.memory_switched.connect(self._on_memory_switched)
-        self.header.model_chosen.connect(self.model_chosen)
+        self.header.model_chosen.connect(self._on_model_chosen)
+        self.header.options_asked.connect(self.show_options)
+        self.options = ChatOptions(self)
+        self.options.changed.connect(lambda fields: self._change_chat(**fields))
+        self.options.personas_asked.connect(self._on_personas_asked)
         self.header.models_asked.connect(self.models_asked)
 
         self.turns = TurnModel(self)
@@ -85,8 +99,11 @@ class Conversation(QWidget):
         self.list = TurnList(self.turns)
         self.list.again_asked.connect(self._on_again_asked)
         self.list.edit_asked.connect(self._on_edit_asked)
+        self.list.go_on_asked.connect(self._on_go_on_asked)
+        self.list.quote_asked.connect(self.composer.quote)
+        self.list.file_asked.connect(self.attaching.show_text)
         self.list.step_asked.connect(self._on_step_asked)
-        self.list.link_clicked.connect(self.ask_about_link)
+        self.list.link_clicked.connect(lambda address: ask_about_link(self, address))
         self.list.models_asked.connect(self.models_asked)
         self.list.in_sight.connect(self._on_in_sight)
         self.welcome = Welcome(self._plum.folder)
@@ -95,7 +112,6 @@ class Conversation(QWidget):
         self._stack.addWidget(self.welcome)
         self._stack.addWidget(self.list)
 
-        self.composer = Composer()
         self.composer.sent.connect(self._on_sent)
         self.composer.stop_asked.connect(self.stop)
         self.composer.edit_cancelled.connect(self._on_edit_cancelled)
@@ -107,7 +123,10 @@ class Conversation(QWidget):
         column.box.setSpacing(8)
         column.box.addWidget(self.notice)
         column.box.addWidget(self.composer)
-        column.box.addWidget(self._hint)
+        line = QHBoxLayout()
+        line.addWidget(self._hint, 1)
+        line.addWidget(self.meter)
+        column.box.addLayout(line)
 
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 8)
@@ -146,14 +165,14 @@ class Conversation(QWidget):
         """An empty page; nothing is stored before something is said."""
         self._leave()
         self._chat = None
-        self._temporary = [] if temporary else None
-        self._memory_of_new = True
+        self._temporary = TemporaryChat() if temporary else None
+        self._new = _NEW
         self.turns.clear()
         if temporary:
             self.welcome.set_temporary()
         else:
             self.welcome.set_first(self._first)
-            self.composer.set_text(self._drafts.pop("", ""))
+        self.drafts.open(None if temporary else "")
         self._show_chat()
         self.composer.setFocus()
 
@@ -171,21 +190,23 @@ class Conversation(QWidget):
         wanted = self._opening
         chats = self._plum.store.chats
 
-        def read() -> tuple[Chat, list[Message]]:
+        def read() -> tuple[Chat, list[Message], str]:
             branch = chats.branch(chat_id)
             if message_id and all(message.id != message_id for message in branch):
                 chats.show(chat_id, message_id)
                 branch = chats.branch(chat_id)
-            return chats.get(chat_id), branch
+            return chats.get(chat_id), branch, self._plum.store.drafts.get(chat_id)
 
-        def show(found: tuple[Chat, list[Message]]) -> None:
+        def show(found: tuple[Chat, list[Message], str]) -> None:
             if wanted != self._opening:
                 return
-            if self.chat_id != chat_id:
+            is_other = self.chat_id != chat_id
+            if is_other:
                 self.turns.clear()
-                self.composer.set_text(self._drafts.pop(chat_id, ""))
-            self._chat, branch = found
+            self._chat, branch, draft = found
             self._temporary = None
+            if is_other:
+                self.drafts.open(chat_id, draft)
             self._set_branch(branch)
             self._show_chat()
             row = self.turns.row_of(message_id) if message_id else None
@@ -201,6 +222,7 @@ class Conversation(QWidget):
 
     def forget(self, chat_id: str) -> None:
         """A chat was deleted: leave it, and let nobody go on answering there."""
+        self.drafts.forget(chat_id)
         if self._busy == chat_id:
             self.stop()
         if self.chat_id == chat_id:
@@ -213,8 +235,9 @@ class Conversation(QWidget):
             self._show_chat()
 
     def set_models(self, models: Sequence[ModelInfo]) -> None:
+        self._models = models
         self._model = next((model for model in models if model.in_use), None)
-        self.header.set_models(models)
+        self.header.set_models(models, self._record.model)
         self.welcome.set_model(self._model)
         if self._temporary is not None:
             self.welcome.set_temporary()
@@ -222,16 +245,12 @@ class Conversation(QWidget):
     def _leave(self) -> None:
         """Put away what belongs to the chat that was on screen."""
         self._opening += 1
-        if self.composer.editing:
-            self.composer.end_edit()
         self._edited = None
-        if self._temporary is None:
-            key = self.chat_id or ""
-            if text := self.composer.text():
-                self._drafts[key] = text
-        self.composer.set_text("")
+        self.drafts.close()
+        self.meter.clear()
+        self.options.hide()
         self.notice.hide()
-        if self._busy == _TEMPORARY:
+        if self._busy == TEMPORARY:
             self.stop()
 
     def _set_branch(self, branch: Sequence[Message]) -> None:
@@ -244,19 +263,26 @@ class Conversation(QWidget):
             if turn.state == "failed" and turn.error is None and turn.id in self._errors:
                 self.turns.explain(row, *self._errors[turn.id])
 
+    @property
+    def _record(self) -> Chat:
+        """The chat on screen, also where it is not stored."""
+        return self._chat or self._new
+
     def _show_chat(self) -> None:
-        memory = self._chat.memory if self._chat else self._memory_of_new
+        memory = self._record.memory
         if self._temporary is not None:
             title = self.tr("Temporary chat")
         else:
             title = self._chat.title if self._chat else self.tr("New chat")
         self.header.show_chat(title, memory=memory, temporary=self._temporary is not None)
+        self.header.set_models(self._models, self._record.model)
         if self._temporary is not None:
             self.composer.set_memory("temporary")
         else:
             self.composer.set_memory("on" if memory else "off")
         self._stack.setCurrentWidget(self.list if self.turns.rowCount() else self.welcome)
         self._show_busy()
+        self.meter.look_soon()
 
     def _show_busy(self) -> None:
         mine = self._busy is not None and self._busy == self._key
@@ -268,38 +294,54 @@ class Conversation(QWidget):
 
     @property
     def _key(self) -> str | None:
-        return _TEMPORARY if self._temporary is not None else self.chat_id
+        return TEMPORARY if self._temporary is not None else self.chat_id
 
     # Saying something
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if paths_in(event.mimeData()):
+            self._hint.setText(self.tr("Drop the files to attach them."))
+            event.acceptProposedAction()
+
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
+        self._show_busy()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self._show_busy()
+        self.attaching.add(paths_in(event.mimeData()))
+        event.acceptProposedAction()
+        self.composer.setFocus()
 
     def _on_sent(self, text: str) -> None:
         if self._busy is not None:
             return
         self.notice.hide()
-        self._sent = text
-        if edited := self._edited:
-            self.composer.end_edit()
-            self._edited = None
+        edited, self._edited = self._edited, None
+        files = self.drafts.take()
+        if edited:
             row = self.turns.row_of(edited.id)
             if row is not None:
                 self.turns.cut_after(row)
-        else:
-            self.composer.set_text("")
-        self.turns.append("user", text)
+        self.turns.append("user", text, attachments=files)
         if self._temporary is not None:
-            self._answer_temporary(text, edited)
+            self._temporary.say(text, files, edited.id if edited else None)
+            self._answer_temporary()
         elif edited:
             edited_id = edited.id
-            self._answer(lambda on_text: self._plum.chats.edit(edited_id, text, on_text))
+            self._answer(
+                lambda on_text: self._plum.chats.edit(edited_id, text, on_text, attachments=files)
+            )
         elif self._chat:
             chat_id = self._chat.id
-            self._answer(lambda on_text: self._plum.chats.send(chat_id, text, on_text))
+            self._answer(
+                lambda on_text: self._plum.chats.send(chat_id, text, on_text, attachments=files)
+            )
         else:
-            self._make_chat(text)
+            self._make_chat(text, files)
 
-    def _make_chat(self, text: str) -> None:
+    def _make_chat(self, text: str, files: Files) -> None:
         """Store a new chat for its first message, then send that."""
-        memory, title = self._memory_of_new, self._plum.chats.title_of(text)
+        new, title = self._new, first_words(text)
         self._wait_for_reply()
         self._busy = ""
         self._opening += 1
@@ -309,74 +351,65 @@ class Conversation(QWidget):
             self._busy = chat.id
             if wanted == self._opening:
                 self._chat = chat
+                self.drafts.begun(chat.id)
                 self._show_chat()
                 self.chat_made.emit(chat.id)
             self._show_busy()
             self._bridge.reply(
-                chat.id, lambda on_text: self._plum.chats.send(chat.id, text, on_text)
+                chat.id,
+                lambda on_text: self._plum.chats.send(chat.id, text, on_text, attachments=files),
             )
 
         def failed(error: str) -> None:
             self._busy = None
             self._take_back(error)
 
-        self._bridge.ask(
-            lambda: self._plum.store.chats.create(title, memory=memory), made, failed, owner=self
-        )
+        def create() -> Chat:
+            return self._plum.store.chats.create(
+                title, memory=new.memory, persona=new.persona, model=new.model,
+                temperature=new.temperature,
+            )  # fmt: skip
 
-    def _answer(self, work: Callable[[OnText], object]) -> None:
+        self._bridge.ask(create, made, failed, owner=self)
+
+    def _answer(self, work: Callable[[OnText], object], begun: int | None = None) -> None:
         """Show that a reply is coming in the chat on screen, and have it written."""
         assert self._chat
         self._busy = self._chat.id
-        self._wait_for_reply()
+        self._wait_for_reply(begun)
         self._bridge.reply(self._chat.id, work)
 
-    def _wait_for_reply(self) -> None:
+    def _wait_for_reply(self, begun: int | None = None) -> None:
+        """Show that a reply is coming: a new one, or more of the one at row `begun`."""
         self._stopped = False
-        self.turns.append("assistant", "", "waiting")
+        if begun is None:
+            self.turns.append("assistant", "", "waiting")
+        else:
+            self.turns.resume(begun)
         self._stack.setCurrentWidget(self.list)
         self.list.go_to_end()
         self._show_busy()
 
-    def _answer_temporary(self, text: str, edited: Turn | None) -> None:
-        """Answer from what is on screen; only this object remembers it."""
+    def _answer_temporary(self, begun: Message | None = None) -> None:
+        """Have the last message answered, or the reply gone on with that has `begun`."""
         assert self._temporary is not None
-        said = self._temporary
-        if edited:
-            at = next(at for at, message in enumerate(said) if message.id == edited.id)
-            del said[at:]
-        said.append(self._message("user", text))
-        self._continue_temporary()
-
-    def _continue_temporary(self) -> None:
-        said = self._temporary
-        assert said is not None
-        self.turns.set_branch(said)
-        self._busy = _TEMPORARY
-        self._wait_for_reply()
-        reply_id = self._new_id()
-        wire: list[WireMessage] = []
-        if persona := self._plum.settings.persona.strip():
-            wire.append({"role": "system", "content": persona})
-        wire += [{"role": each.role, "content": each.text} for each in said if each.text.strip()]
-        settings = self._plum.settings
+        said = self._temporary.said
+        self.turns.set_branch([*said, begun] if begun else said)
+        self._busy = TEMPORARY
+        self._wait_for_reply(len(said) if begun else None)
+        reply_id = begun.id if begun else self._temporary.new_id()
+        chat, settings = self._new, self._plum.settings
+        wire = history(said, chat, settings.persona)
+        question = said[-1].text
 
         def work(on_text: OnText) -> None:
             self._plum.chats.ask(
-                wire, None if self._memory_of_new else "off", settings.max_tokens,
-                on_text=lambda so_far: on_text(reply_id, so_far),
+                wire, None if chat.memory else "off", settings.max_tokens, chat.temperature,
+                lambda so_far: on_text(reply_id, so_far), model=chat.model, question=question,
+                begun=begun.text if begun else "",
             )  # fmt: skip
 
-        self._bridge.reply(_TEMPORARY, work)
-
-    def _message(self, role: Role, text: str, message_id: str = "") -> Message:
-        return Message(
-            message_id or self._new_id(), _TEMPORARY, None, role, text, time.time(),
-            finish_reason="stop" if role == "assistant" else None,
-        )  # fmt: skip
-
-    def _new_id(self) -> str:
-        return f"{_TEMPORARY}-{next(self._ids)}"
+        self._bridge.reply(TEMPORARY, work)
 
     # The reply
 
@@ -388,14 +421,35 @@ class Conversation(QWidget):
 
     def _on_reply_ended(self, chat_id: str, error: str | None) -> None:
         self._busy, self._growing, self._loading = None, ("", "", ""), False
-        if chat_id == _TEMPORARY:
+        if chat_id == TEMPORARY:
             self._end_temporary(error)
         elif chat_id == self.chat_id:
             self._end_reply(chat_id, error)
         self._show_busy()
         announce(self, error or self.tr("Plum has answered."))
-        if chat_id != _TEMPORARY:
+        if chat_id != TEMPORARY:
             self.chat_changed.emit(chat_id)
+            if not error:
+                self._name(chat_id)
+        self.attaching.count()
+
+    def _name(self, chat_id: str) -> None:
+        """Have a chat named after its first exchange."""
+        if chat_id == self.chat_id and self.turns.rowCount() > _FIRST_EXCHANGE:
+            return
+
+        def named(title: str | None) -> None:
+            self.loaded()  # it was not free to count meanwhile
+            if title is None:
+                return
+            if self._chat and self._chat.id == chat_id:
+                self._chat = dataclasses.replace(self._chat, title=title)
+                self._show_chat()
+            self.chat_changed.emit(chat_id)
+
+        self._bridge.ask(
+            lambda: self._plum.chats.name(chat_id), named, lambda _: None, owner=self, lane="slow"
+        )
 
     def _end_reply(self, chat_id: str, error: str | None) -> None:
         chats, needs_model = self._plum.store.chats, self._model is None
@@ -419,17 +473,15 @@ class Conversation(QWidget):
         )
 
     def _end_temporary(self, error: str | None) -> None:
-        said = self._temporary
-        if said is None:
+        if self._temporary is None:
             return
         last = self.turns.last()
         if last and last.role == "assistant" and last.text:
-            reply = self._message("assistant", last.text, last.id)
             reason: FinishReason = "failed" if error else "cancelled" if self._stopped else "stop"
-            said.append(dataclasses.replace(reply, finish_reason=reason))
-        elif said and said[-1].role == "user":
-            self.composer.set_text(said.pop().text)
-        self.turns.set_branch(said)
+            self._temporary.reply(last.id, last.text, reason)
+        elif taken := self._temporary.take_back():
+            self.drafts.restore(taken.text, taken.attachments)
+        self.turns.set_branch(self._temporary.said)
         self._show_chat()
         if error:
             self._say(error)
@@ -438,8 +490,7 @@ class Conversation(QWidget):
         """Nothing was stored: what was to be sent goes back where it was written."""
         while (last := self.turns.last()) and not last.id:
             self.turns.cut_after(self.turns.rowCount() - 1)
-        if self._sent and not self.composer.text():
-            self.composer.set_text(self._sent)
+        self.drafts.give_back()
         self._show_chat()
         self._say(error)
 
@@ -453,6 +504,34 @@ class Conversation(QWidget):
         if self._loading:
             self._loading = False
             self._show_busy()
+        if self._busy is None:
+            self.attaching.count()
+            self.meter.look_soon()
+
+    # How full the context is
+
+    def _to_measure(self) -> Subject | None:
+        if self._busy is not None:
+            return None  # what is shown stays true until the reply has ended
+        text, files = self.composer.text().strip(), self.drafts.files
+        draft = None
+        if text or files:
+            draft = Message("", "", None, "user", text, 0.0, attachments=files)
+        chat, edited = self._record, self._edited
+        said = list(self._temporary.said) if self._temporary is not None else None
+
+        def branch() -> list[Message]:
+            found = said
+            if found is None:
+                found = self._plum.store.chats.branch(chat.id) if chat.id else []
+            ids = [message.id for message in found]
+            return found[: ids.index(edited.id)] if edited and edited.id in ids else found
+
+        return Subject(chat, branch, draft)
+
+    def _on_measured(self, room: Room) -> None:
+        self.turns.set_first_seen(room.first)
+        self.composer.show_too_long(room.too_long, exact=room.exact)
 
     # What can be done with a turn
 
@@ -486,23 +565,38 @@ class Conversation(QWidget):
         if self._busy is not None or row is None:
             return
         self.notice.hide()
-        self._sent = ""
+        self.drafts.nothing_sent()
         if self._temporary is not None:
-            del self._temporary[row:]
+            self._temporary.cut(row)
             self.turns.cut_after(row)
-            self._continue_temporary()
+            self._answer_temporary()
         elif self._chat:
             message_id = turn.id
             self.turns.cut_after(row)
             self._answer(lambda on_text: self._plum.chats.regenerate(message_id, on_text))
 
+    def _on_go_on_asked(self, turn: Turn) -> None:
+        row = self.turns.row_of(turn.id)
+        if self._busy is not None or row is None:
+            return
+        self.notice.hide()
+        self.drafts.nothing_sent()
+        if self._temporary is not None:
+            begun = self._temporary.said[row]
+            self._temporary.cut(row)
+            self._answer_temporary(begun)
+        elif self._chat:
+            message_id = turn.id
+            self._answer(lambda on_text: self._plum.chats.go_on(message_id, on_text), row)
+
     def _on_edit_asked(self, turn: Turn) -> None:
         if self._busy is None:
             self._edited = turn
-            self.composer.begin_edit(turn.text)
+            self.drafts.begin_edit(turn.text, turn.attachments)
 
     def _on_edit_cancelled(self) -> None:
         self._edited = None
+        self.drafts.end_edit()
         self.composer.setFocus()
 
     def _on_step_asked(self, turn: Turn, step: int) -> None:
@@ -538,38 +632,51 @@ class Conversation(QWidget):
 
         self._bridge.ask(find, found, owner=self)
 
+    # What holds for this chat alone
+
     def _on_memory_switched(self, on: bool) -> None:
-        if self._chat:
-            chat_id = self._chat.id
-            self._chat = dataclasses.replace(self._chat, memory=on)
-            self._bridge.ask(lambda: self._plum.store.chats.update(chat_id, memory=on), owner=self)
-        else:
-            self._memory_of_new = on
-        self._show_chat()
+        self._change_chat(memory=on)
         self.composer.setFocus()  # who switches memory is about to ask something
 
-    def ask_about_link(self, address: str) -> None:
-        """Nothing opens without a word: the whole address is shown first."""
-        box = QMessageBox(self)
-        box.setWindowTitle(self.tr("Open a link"))
-        box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(self.tr("Open this address in your browser?"))
-        box.setInformativeText(address)
-        opens = box.addButton(self.tr("Open"), QMessageBox.ButtonRole.AcceptRole)
-        copies = box.addButton(self.tr("Copy address"), QMessageBox.ButtonRole.ActionRole)
-        cancels = box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(cancels)
-        box.setEscapeButton(cancels)
+    def _on_model_chosen(self, name: str) -> None:
+        if self._record.model:
+            self._change_chat(model=name)
+        else:
+            self.model_chosen.emit(name)
 
-        def answered() -> None:
-            if box.clickedButton() is opens:
-                QDesktopServices.openUrl(QUrl(address))
-            elif box.clickedButton() is copies:
-                QGuiApplication.clipboard().setText(address)
+    def _change_chat(self, **fields: Any) -> None:
+        """Change fields of the chat on screen, wherever it is kept."""
+        if self._chat:
+            chat_id = self._chat.id
+            self._chat = dataclasses.replace(self._chat, **fields)
+            self._bridge.ask(
+                lambda: self._plum.store.chats.update(chat_id, **fields), failed=self._say,
+                owner=self,
+            )  # fmt: skip
+        else:
+            self._new = dataclasses.replace(self._new, **fields)
+        self._show_chat()
 
-        box.finished.connect(lambda _: answered())
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+    def show_options(self) -> None:
+        """What holds for this chat alone."""
+
+        def show(personas: list[Persona]) -> None:
+            self.options.set_chat(self._record, personas, self._models, self._plum.settings)
+            self.options.open_below(self.header.options)
+
+        self._bridge.ask(self._plum.personas.all, show, self._say, owner=self)
+
+    def _on_personas_asked(self) -> None:
+        dialog = PersonaDialog(self._bridge, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.changed.connect(self.meter.look_soon)
+        dialog.open()
+
+    def _refuse(self, sentence: str) -> None:
+        """A file could not be attached, which has nothing to do with the model."""
+        self.notice.say(sentence, "danger")
+        self.notice.set_buttons()
+        self.notice.show()
 
     def _say(self, error: str) -> None:
         """An error with no better place stands right above the composer."""

@@ -22,9 +22,11 @@ from pygments.lexers.special import TextLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, _TokenType
 from pygments.util import ClassNotFound
 
+from plum_desktop.ui import formula
 from plum_desktop.ui.theme import Theme
 
 _SCHEMES = ("http", "https", "mailto")
+_PROSE_AT_MOST = 3_000  # characters of one block, roughly: it ends with a paragraph
 _HIGHLIGHT_AT_MOST = 50_000  # characters; longer code is shown plain
 
 
@@ -53,6 +55,8 @@ def _parser() -> MarkdownIt:
     parser.add_render_rule("image", _image)
     parser.add_render_rule("fence", _nested_code)
     parser.add_render_rule("code_block", _nested_code)
+    parser.add_render_rule("table_open", _table)
+    formula.install(parser)
     return parser
 
 
@@ -63,6 +67,13 @@ def _image(
     source = str(token.attrs.get("src", ""))
     name = html.escape(token.content or source)
     return f'<a href="{html.escape(source, quote=True)}">[{name}]</a>'
+
+
+def _table(
+    _self: Any, _tokens: Sequence[Token], _index: int, _options: Any, _env: Any
+) -> str:  # fmt: skip
+    """Qt draws the lines of a table only where its attributes ask for them."""
+    return '<table border="1" cellspacing="0" cellpadding="6">\n'
 
 
 def _nested_code(
@@ -85,7 +96,14 @@ def blocks_of(text: str) -> list[Block]:
             rendered = parser.renderer.render(tokens[start:end], parser.options, env)
             blocks.append(Block("prose", rendered.strip()))
 
+    def is_long(end: int) -> bool:
+        return sum(len(each.content) for each in tokens[start:end]) > _PROSE_AT_MOST
+
     for at, token in enumerate(tokens):
+        if token.level == 0 and token.nesting >= 0 and is_long(at):
+            # What a growing reply has said already need not be laid out again and again.
+            prose(at)
+            start = at
         if token.level == 0 and token.type in ("fence", "code_block"):
             prose(at)
             language = token.info.strip().split(maxsplit=1)[0] if token.info.strip() else ""
@@ -126,7 +144,8 @@ def plain_blocks_of(text: str) -> list[Block]:
 def prose_style(theme: Theme, code_family: str) -> str:
     """The style sheet of prose in a QTextDocument."""
     return f"""
-        p, li, td, th {{ line-height: 150%; }}
+        p, li {{ line-height: 150%; }}
+        p.formula {{ margin-left: 24px; }}
         p {{ margin-top: 0; margin-bottom: 12px; }}
         li {{ margin-bottom: 4px; }}
         h1, h2, h3, h4, h5, h6 {{ margin-top: 16px; margin-bottom: 8px; font-weight: 600; }}
@@ -137,8 +156,9 @@ def prose_style(theme: Theme, code_family: str) -> str:
         pre {{ font-family: '{code_family}'; font-size: 13px; background-color: {theme.code};
                white-space: pre-wrap; }}
         blockquote {{ color: {theme.muted}; }}
-        table {{ border-collapse: collapse; border-style: solid; border-color: {theme.line}; }}
-        td, th {{ padding: 6px 10px; border: 1px solid {theme.line}; }}
+        table {{ border-collapse: collapse; border-style: solid; border-color: {theme.line};
+                 margin-bottom: 12px; }}
+        td, th {{ padding: 6px 10px; }}
         th {{ background-color: {theme.code}; font-weight: 600; }}
         hr {{ background-color: {theme.line}; }}
     """

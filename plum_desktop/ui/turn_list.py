@@ -26,12 +26,16 @@ _NEAR = 6  # pixels from the end that count as the end
 class TurnList(QAbstractScrollArea):
     """Shows a TurnModel.
 
-    Signals: again_asked(turn), edit_asked(turn), step_asked(turn, ±1), link_clicked(address),
-        models_asked, in_sight(ids of messages in view whose siblings are not known).
+    Signals: again_asked(turn), edit_asked(turn), go_on_asked(turn), quote_asked(text),
+        file_asked(Attachment), step_asked(turn, ±1), link_clicked(address), models_asked,
+        in_sight(ids of messages in view whose siblings are not known).
     """
 
     again_asked = Signal(object)
     edit_asked = Signal(object)
+    go_on_asked = Signal(object)
+    quote_asked = Signal(str)
+    file_asked = Signal(object)
     step_asked = Signal(object, int)
     link_clicked = Signal(str)
     models_asked = Signal()
@@ -141,7 +145,8 @@ class TurnList(QAbstractScrollArea):
     def _mark_last(self) -> None:
         last = self._model.last()
         for key, view in self._views.items():
-            view.set_last(last is not None and key == last.key)
+            if view.set_last(last is not None and key == last.key):
+                self._measured.pop(key, None)
 
     # Layout
 
@@ -172,6 +177,9 @@ class TurnList(QAbstractScrollArea):
         view.ensurePolished()
         view.again_asked.connect(lambda: self.again_asked.emit(view.turn))
         view.edit_asked.connect(lambda: self.edit_asked.emit(view.turn))
+        view.go_on_asked.connect(lambda: self.go_on_asked.emit(view.turn))
+        view.quote_asked.connect(self.quote_asked)
+        view.file_asked.connect(self.file_asked)
         view.step_asked.connect(lambda step: self.step_asked.emit(view.turn, step))
         view.link_clicked.connect(self.link_clicked)
         view.models_asked.connect(self.models_asked)

@@ -32,6 +32,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from plum_desktop.ui.attachments import Chip, Chips
 from plum_desktop.ui.controls import IconButton, button, label, small
 from plum_desktop.ui.markdown import Block, blocks_of, highlighted, plain_blocks_of, prose_style
 from plum_desktop.ui.theme import LINE_WIDTH, code_font, current_theme, set_property, text_font
@@ -204,12 +205,16 @@ class _CodeText(QTextEdit):
 class TurnView(QWidget):
     """One turn.  `arrange` gives it a width and tells how high it then is.
 
-    Signals: again_asked, edit_asked, step_asked(±1: an older or newer sibling),
-        link_clicked(address), models_asked, focused (by the keyboard: bring it into sight).
+    Signals: again_asked, edit_asked, go_on_asked, quote_asked(text), file_asked(Attachment),
+        step_asked(±1: an older or newer sibling), link_clicked(address), models_asked,
+        focused (by the keyboard: bring it into sight).
     """
 
     again_asked = Signal()
     edit_asked = Signal()
+    go_on_asked = Signal()
+    quote_asked = Signal(str)
+    file_asked = Signal(object)
     step_asked = Signal(int)
     link_clicked = Signal(str)
     models_asked = Signal()
@@ -233,6 +238,13 @@ class TurnView(QWidget):
             tone="muted" if mine else "accent", pixels=13, bold=True,
         )  # fmt: skip
         self._who.setParent(self)
+        self._horizon = small(self.tr("Plum no longer reads what is above: it does not fit."))
+        self._horizon.setParent(self)
+        self._horizon.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._files = Chips()
+        self._files.setParent(self)
+        self._files.opened.connect(lambda at: self.file_asked.emit(self._turn.attachments[at]))
+        self._named: tuple[str, ...] | None = None  # what the chips say
         self._wait = small(self.tr("Reading…"))
         self._wait.setParent(self)
         self._note = QWidget(self)
@@ -250,6 +262,9 @@ class TurnView(QWidget):
         self._copy = IconButton("copy", self.tr("Copy"), size=16)
         self._copy.clicked.connect(self._on_copy)
         bar.addWidget(self._copy)
+        self._quote = IconButton("quote", self.tr("Quote"), size=16)
+        self._quote.clicked.connect(self._on_quote)
+        bar.addWidget(self._quote)
         if mine:
             self._change = IconButton("edit", self.tr("Edit into a new branch"), size=16)
             self._change.clicked.connect(self.edit_asked)
@@ -270,7 +285,7 @@ class TurnView(QWidget):
         for part in (self._older, self._place, self._newer):
             walk.addWidget(part)
         bar.addWidget(self._walker)
-        for part in (self._copy, self._change, self._older, self._newer):
+        for part in (self._copy, self._quote, self._change, self._older, self._newer):
             part.installEventFilter(self)
         self.set_turn(turn)
 
@@ -288,6 +303,11 @@ class TurnView(QWidget):
             self._shown = shown
             self._set_blocks(plain_blocks_of(text) if turn.role == "user" else blocks_of(text))
         self._wait.setVisible(turn.state == "waiting")
+        self._horizon.setVisible(turn.first_seen)
+        named = tuple(file.name for file in turn.attachments)
+        if named != self._named:
+            self._named = named
+            self._files.set_chips([Chip(name) for name in named])
         self._set_note()
         place, count = turn.place
         self._walker.setVisible(count > 1)
@@ -344,19 +364,32 @@ class TurnView(QWidget):
         self._note_words.setText(breakable(words))
         self._note.setVisible(bool(words))
         failed = turn.state == "failed"
-        remedy = self.tr("Choose a model") if turn.needs_model else self.tr("Try again")
+        if not failed:
+            remedy = self.tr("Continue")
+        else:
+            remedy = self.tr("Choose a model") if turn.needs_model else self.tr("Try again")
         self._note_button.setText(remedy)
         self._note_button.setAccessibleName(remedy)
-        self._note_button.setVisible(failed)
+        self._note_button.setVisible(failed or self._can_go_on())
         set_property(self._note_words, "tone", "danger" if failed else "muted")
 
-    def _on_remedy(self) -> None:
-        (self.models_asked if self._turn.needs_model else self.again_asked).emit()
+    def _can_go_on(self) -> bool:
+        turn = self._turn
+        return self._is_last and turn.state in ("cut", "stopped") and bool(turn.text.strip())
 
-    def set_last(self, last: bool) -> None:
-        """The last turn keeps its actions in sight."""
-        self._is_last = last
+    def _on_remedy(self) -> None:
+        if self._turn.state != "failed":
+            self.go_on_asked.emit()
+        else:
+            (self.models_asked if self._turn.needs_model else self.again_asked).emit()
+
+    def set_last(self, last: bool) -> bool:
+        """The last turn keeps its actions in sight; whether its height may be another now."""
+        changed, self._is_last = self._is_last != last, last
+        if changed:
+            self._set_note()
         self._show_actions()
+        return changed and not self._note.isHidden()
 
     def mark(self) -> None:
         """Draw the eye here for a moment: a search led to it."""
@@ -364,15 +397,29 @@ class TurnView(QWidget):
         self.update()
 
     def has_selection(self) -> bool:
+        return any(cursor.hasSelection() for cursor in self._cursors())
+
+    def _chosen_text(self) -> str:
+        """What is selected, else all of it."""
+        chosen = next((each for each in self._cursors() if each.hasSelection()), None)
+        return chosen.selection().toPlainText() if chosen else self._turn.text
+
+    def _cursors(self) -> list[QTextCursor]:
         texts = [each if isinstance(each, Prose) else each._text for each in self._blocks]
-        return any(text.textCursor().hasSelection() for text in texts)
+        return [text.textCursor() for text in texts]
 
     def arrange(self, width: int) -> int:
         """Lay everything out for `width` and return the height that needs."""
         left, text = column_in(width)
         line = QFontMetrics(text_font()).height() * 3 // 2
         y = _ABOVE
+        if self._turn.first_seen:
+            self._horizon.setGeometry(_MARGIN, y, width - 2 * _MARGIN, line)
+            y += line + _BETWEEN
         self._who.setGeometry(left - GUTTER, y - 3, GUTTER - 8, line)
+        if self._turn.attachments:
+            self._files.setGeometry(left, y, text, self._files.arrange(text))
+            y += self._files.height() + (_BETWEEN if self._blocks else 0)
         for at, block in enumerate(self._blocks):
             y += _BETWEEN if at else 0
             high = block.height_for(text)
@@ -408,6 +455,7 @@ class TurnView(QWidget):
         walking = self._turn.place[1] > 1
         self._actions.setVisible(settled and (wanted or walking))
         self._copy.setVisible(wanted and bool(self._turn.text))
+        self._quote.setVisible(wanted and bool(self._turn.text))
         self._change.setVisible(wanted and self._turn.state != "failed")  # it has a button then
 
     def enterEvent(self, event: QEnterEvent) -> None:
@@ -466,10 +514,25 @@ class TurnView(QWidget):
             left, text = column_in(self.width())
             area = QRect(left - GUTTER - 8, 4, text + GUTTER + 16, self.height() - 8)
             painter.drawRoundedRect(area, 8, 8)
+        if self._turn.first_seen:
+            self._paint_horizon()
         super().paintEvent(event)
+
+    def _paint_horizon(self) -> None:
+        """A line to both sides of its words."""
+        painter = QPainter(self)
+        painter.setPen(QColor(current_theme().line))
+        words = self._horizon.fontMetrics().horizontalAdvance(self._horizon.text())
+        middle, y = self.width() // 2, self._horizon.geometry().center().y()
+        left, text = column_in(self.width())
+        painter.drawLine(left - GUTTER, y, max(left - GUTTER, middle - words // 2 - 12), y)
+        painter.drawLine(min(left + text, middle + words // 2 + 12), y, left + text, y)
 
     def sizeHint(self) -> QSize:
         return QSize(self.width(), self.height())
+
+    def _on_quote(self) -> None:
+        self.quote_asked.emit(self._chosen_text())
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self._turn.text)

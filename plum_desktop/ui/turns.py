@@ -9,7 +9,7 @@ from typing import Literal
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from plum_desktop.base.types import Message, Role
+from plum_desktop.base.types import Attachment, Message, Role
 
 TurnState = Literal["said", "waiting", "writing", "cut", "stopped", "failed"]
 Index = QModelIndex | QPersistentModelIndex
@@ -31,6 +31,8 @@ class Turn:
     state: TurnState = "said"
     error: str | None = None  # why it failed, where that is known
     needs_model: bool = False  # what would mend it is another model
+    attachments: tuple[Attachment, ...] = ()
+    first_seen: bool = False  # the turns above no longer fit into the context
     siblings: tuple[str, ...] | None = None  # ids, this one's too, oldest first; None: not asked
 
     @property
@@ -104,6 +106,7 @@ class TurnModel(QAbstractListModel):
             for message in branch[same:]:
                 turn = Turn(next(self._keys), message.id, message.role, message.text)
                 turn.state = _state(message, writing)
+                turn.attachments = message.attachments
                 turn.siblings = known.get(message.id)
                 self._turns.append(turn)
             self.endInsertRows()
@@ -115,10 +118,12 @@ class TurnModel(QAbstractListModel):
         text = message.text
         if state == "writing" and len(turn.text) > len(text):
             text = turn.text  # the store is a moment behind the screen
-        if (turn.id, turn.text, turn.state) != (message.id, text, state):
+        files = message.attachments
+        if (turn.id, turn.text, turn.state, turn.attachments) != (message.id, text, state, files):
             if turn.id != message.id:
                 turn.siblings = None
             turn.id, turn.text, turn.state = message.id, text, state
+            turn.attachments = files
             self._changed(row)
 
     def cut_after(self, count: int) -> None:
@@ -128,12 +133,32 @@ class TurnModel(QAbstractListModel):
             del self._turns[count:]
             self.endRemoveRows()
 
-    def append(self, role: Role, text: str, state: TurnState = "said") -> None:
+    def append(
+        self,
+        role: Role,
+        text: str,
+        state: TurnState = "said",
+        attachments: Sequence[Attachment] = (),
+    ) -> None:
         """A turn that is not stored yet."""
         row = len(self._turns)
         self.beginInsertRows(QModelIndex(), row, row)
-        self._turns.append(Turn(next(self._keys), "", role, text, state))
+        files = tuple(attachments)
+        self._turns.append(Turn(next(self._keys), "", role, text, state, attachments=files))
         self.endInsertRows()
+
+    def resume(self, row: int) -> None:
+        """The reply at `row`, which had ended, is being written on."""
+        self._turns[row].state = "writing"
+        self._changed(row)
+
+    def set_first_seen(self, message_id: str | None) -> None:
+        """Mark the turn from which on all fits into the context; None: all does."""
+        for row, turn in enumerate(self._turns):
+            first = message_id is not None and turn.id == message_id
+            if first != turn.first_seen:
+                turn.first_seen = first
+                self._changed(row)
 
     def grow(self, message_id: str, text: str) -> None:
         """The reply under way, the last turn, has come to `text`."""

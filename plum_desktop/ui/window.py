@@ -139,6 +139,8 @@ class MainWindow(QMainWindow):
             ("compare", self.tr("Compare answers"), "Ctrl+Shift+K", self.open_compare),
             ("escape", self.tr("Stop or close"), "Esc", self._on_escape),
             ("edit_last", self.tr("Change what you said last"), "Ctrl+Up", self._on_edit_last),
+            ("attach", self.tr("Attach files"), "Ctrl+O", self._on_attach),
+            ("options", self.tr("Persona, temperature and model"), "Ctrl+.", self._on_options),
             ("older", self.tr("Older version"), "Ctrl+[", lambda: self.conversation.step(-1)),
             ("newer", self.tr("Newer version"), "Ctrl+]", lambda: self.conversation.step(1)),
             ("settings", self.tr("Settings"), "Ctrl+,", lambda: self.show_page("settings")),
@@ -264,6 +266,7 @@ class MainWindow(QMainWindow):
             return
         self.hide()
         self._save_state()
+        self.conversation.drafts.save()
         self.side.commit_delete()
         self.compare.stop()
         self.bridge.close()
@@ -609,6 +612,14 @@ class MainWindow(QMainWindow):
             self._close_overlay()
         else:
             self.pages[self.page].setFocus()
+
+    def _on_attach(self) -> None:
+        if self.stack.currentWidget() is self.conversation:
+            self.conversation.attaching.choose()
+
+    def _on_options(self) -> None:
+        if self.stack.currentWidget() is self.conversation:
+            self.conversation.show_options()
 
     def _on_edit_last(self) -> None:
         if self.stack.currentWidget() is self.conversation:

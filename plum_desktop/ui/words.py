@@ -102,6 +102,14 @@ def number(value: int) -> str:
     return QLocale().toString(value)
 
 
+def tokens(count: int, *, exact: bool) -> str:
+    """A number of tokens; an estimate is rounded, and said to be one."""
+    if exact:
+        return _tr("1 token") if count == 1 else _tr("{n} tokens").format(n=number(count))
+    step = 10 if count < 1000 else 100
+    return _tr("about {n} tokens").format(n=number(max(step, round(count / step) * step)))
+
+
 def model_name(file_name: str) -> str:
     """A model's name without what its file says about quantization."""
     return re.sub(r"[.-](I?Q\d\w*|BF16|F16|F32)$", "", file_name.removesuffix(".gguf"), flags=re.I)

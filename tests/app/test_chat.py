@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plum_desktop.app.chat import ChatService, history
+from plum_desktop.app.chat import history
 from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.base.types import Adapter, Chat, Message
@@ -57,6 +57,27 @@ def test_regenerate_and_edit_branch(plum: Plum) -> None:
         plum.chats.regenerate(asked.id)
     with pytest.raises(PlumError, match="Only your own"):
         plum.chats.edit(edited.id, "x")
+
+
+def test_a_cut_reply_is_gone_on_with_in_its_place(plum: Plum) -> None:
+    plum.set_setting("max_tokens", 5)
+    chat = plum.store.chats.create()
+    cut = plum.chats.send(chat.id, QUESTION)
+    assert cut.finish_reason == "length"
+    seen: list[str] = []
+    longer = plum.chats.go_on(cut.id, lambda _, text: seen.append(text))
+    assert longer.id == cut.id
+    assert longer.text.startswith(cut.text)
+    assert len(longer.text) > len(cut.text)
+    assert all(text.startswith(cut.text) for text in seen)
+    assert longer.tokens == 10
+    assert len(replies(plum, chat.id)) == 2
+    asked = replies(plum, chat.id)[0]
+    with pytest.raises(PlumError, match="stopped or cut off"):
+        plum.chats.go_on(asked.id)
+    plum.store.chats.add_message(chat.id, "user", "Thanks.")
+    with pytest.raises(PlumError, match="Only the last reply"):
+        plum.chats.go_on(cut.id)
 
 
 def test_stop_keeps_what_was_said(plum: Plum) -> None:
@@ -183,11 +204,3 @@ def test_the_persona_comes_first_and_failed_turns_are_left_out() -> None:
     plain = Chat("c", "t", 0.0, 0.0)
     assert history([turn("user", "a")], plain, "Be long.")[0]["content"] == "Be long."
     assert history([turn("user", "a")], plain)[0]["role"] == "user"
-
-
-def test_titles_are_the_first_words() -> None:
-    assert ChatService.title_of("  Hello\n there ") == "Hello there"
-    long = ChatService.title_of("What should I pack, wear and read, " + "and so on " * 20)
-    assert long.endswith("…")
-    assert len(long) <= 50
-    assert ChatService.title_of("x" * 100) == "x" * 48 + "…"

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from plum_desktop.app.exchange import export_chats, import_file, reading, source
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.types import Attachment
 from plum_desktop.store import Store
 from plum_desktop.store.folders import folder_path
 
@@ -320,7 +321,8 @@ def test_json_has_every_branch_and_field(store: Store, tmp_path: Path) -> None:
     first = exported["chats"][0]
     messages = first.pop("messages")
     assert first == dataclasses.asdict(store.chats.get(chat.id))
-    assert messages == [dataclasses.asdict(each) for each in store.chats.tree(chat.id)]
+    stored = [dataclasses.asdict(each) for each in store.chats.tree(chat.id)]
+    assert messages == json.loads(json.dumps(stored))
     assert len(messages) == 3
     assert "Größe" in path.read_text(encoding="utf-8")
 
@@ -350,3 +352,35 @@ def test_an_export_that_cannot_be_is_refused_before_anything_is_written(
     for bad in (tmp_path, tmp_path / "none" / "out.md", write(TEA) / "out.md"):
         with pytest.raises(PlumError, match="cannot be written"):
             export_chats(store, None, bad, "markdown")
+
+
+def test_files_go_out_with_their_message_and_come_in_again(
+    store: Store, tmp_path: Path, data_folder: DataFolder
+) -> None:
+    file = Attachment("tides.csv", "hour,height\n9,```1.2")
+    chat = store.chats.create("Tides")
+    store.chats.add_message(chat.id, "user", "When is it high?", attachments=[file])
+    path = tmp_path / "out.jsonl"
+    export_chats(store, [chat.id], path, "jsonl")
+    other = Store(tmp_path / "other.db", data_folder.backups)
+    try:
+        assert import_file(other, path).added == 1
+        (message,) = other.chats.branch(chat.id)
+        assert (message.text, message.attachments) == ("When is it high?", (file,))
+    finally:
+        other.close()
+    read = export_chats(store, [chat.id], None, "markdown")
+    assert read is not None
+    assert "### tides.csv\n\n````\nhour,height\n9,```1.2\n````" in read
+
+
+@pytest.mark.parametrize("files", ["a", [1], [{"name": "a"}], [{"name": "a", "text": 1}], [{}]])
+def test_files_that_are_none_are_a_problem_of_their_line(
+    store: Store, write: Write, files: object
+) -> None:
+    turn = {"role": "user", "content": "Hello there", "attachments": files}
+    report = import_file(store, write({"id": "x", "messages": [turn]}, TEA))
+    assert report.added == 1
+    assert report.problems == [
+        "Line 1: message 1: its attachments are not a list of objects with name and text."
+    ]

@@ -44,6 +44,24 @@ def test_the_chat_that_was_meant_comes_first_with_what_was_said(plum: Plum) -> N
     assert lookup.excerpts("Did we talk?") == []
 
 
+def test_a_file_in_a_question_is_not_what_is_looked_up(plum: Plum) -> None:
+    chat(plum, *GOPHERS)
+    lookup = Lookup(plum.store)
+    asked = "Did you tell me about castor oil against gophers?"
+    file = "[File: a.txt]\nRye sourdough and submarines.\n[End of file: a.txt]\n\n"
+
+    def into(question: str | None) -> str:
+        content = file + (question or asked)
+        messages = [{"role": "user", "content": content}]
+        return lookup.into(messages, lambda text: len(text) // 4, None, question)[-1]["content"]
+
+    assert "Pour castor oil" in into(asked)
+    assert "Pour castor oil" not in into("What is in the file?")
+    assert lookup.into([{"role": "user", "content": asked}], len, None, "") == [
+        {"role": "user", "content": asked}
+    ]
+
+
 def test_what_must_not_be_remembered_is_not_looked_up(plum: Plum) -> None:
     chat(plum, *GOPHERS, memory=False)
     chat(plum, *GOPHERS, learn=False)

@@ -55,6 +55,28 @@ def test_reply_streams_and_repeats(engine):
     assert ask(engine).text == first.text
 
 
+def test_a_reply_that_has_begun_is_gone_on_with(engine):
+    whole = ask(engine)
+    begun = ask(engine, max_tokens=5)
+    rest = ask(engine, max_tokens=7, begun=begun.text)
+    assert begun.text + rest.text == whole.text
+    with pytest.raises(PlumError, match="too long for the context to be gone on with"):
+        ask(engine, begun="and " * 600)
+
+
+def test_what_fills_the_context_is_told_before_it_is_sent(engine):
+    measured = engine.measure(HELLO, max_tokens=24)
+    assert measured.tokens == measured.last == engine.count(HELLO)
+    assert (measured.dropped, measured.n_ctx, measured.limit) == (0, 1024, 1000)
+    turn = [{"role": "user", "content": "word " * 300}, {"role": "assistant", "content": "Yes."}]
+    long = [*turn * 5, *HELLO]
+    measured = engine.measure(long, max_tokens=24)
+    assert measured.dropped == ask(engine, long, max_tokens=24).dropped_turns == 4
+    assert measured.tokens <= 1000
+    measured = engine.measure([{"role": "user", "content": "word " * 2000}], max_tokens=24)
+    assert measured.last > 2000
+
+
 def test_reply_is_that_of_the_stock_server(engine, starter):
     from llama_cpp import Llama
 

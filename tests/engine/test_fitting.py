@@ -47,6 +47,20 @@ def test_too_long_a_persona_is_refused():
         fit([turn("system", 50), turn("user", 2)], 20, words)
 
 
+def test_a_very_long_conversation_is_not_read_whole():
+    messages = [turn(("user", "assistant")[n % 2], 20, "word") for n in range(10_001)]
+    read = []
+
+    def count(part):
+        read.append(len(part))
+        return words(part)
+
+    fitted = fit(messages, 1000, count)
+    assert fitted.dropped == 10_001 - 45
+    assert fitted.messages == messages[-45:]
+    assert sum(read) < 1000
+
+
 @given(
     st.lists(st.integers(1, 12), min_size=1, max_size=20),
     st.booleans(),

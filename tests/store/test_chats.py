@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.paths import DataFolder
-from plum_desktop.base.types import Chat, Fact, Message
+from plum_desktop.base.types import Attachment, Chat, Fact, Message
 from plum_desktop.store import Store
 
 
@@ -327,3 +327,60 @@ def test_a_conversation_with_another_chats_message_is_refused_whole(store: Store
     with pytest.raises(PlumError, match="in another chat"):
         store.chats.add_conversation(other, [dataclasses.replace(message, chat_id="other")])
     assert [chat.id for chat in store.chats.list()] == [mine.id]
+
+
+FILES = (Attachment("b.txt", "second letter"), Attachment("a.md", "# First\n\nletter"))
+
+
+def test_files_are_kept_with_their_message_in_their_order(store: Store) -> None:
+    chat = store.chats.create()
+    sent = store.chats.add_message(chat.id, "user", "Compare them.", attachments=FILES)
+    store.chats.add_message(chat.id, "assistant", "No.", finish_reason="stop")
+    assert store.chats.message(sent.id) == sent
+    assert store.chats.message(sent.id).attachments == FILES
+    assert [m.attachments for m in store.chats.branch(chat.id)] == [FILES, ()]
+    assert [m.attachments for m in store.chats.tree(chat.id)] == [FILES, ()]
+    assert store.chats.siblings(sent.id) == [sent]
+
+
+def test_no_word_of_a_file_outlives_its_chat(store: Store, data_folder: DataFolder) -> None:
+    chat = store.chats.create()
+    secret = Attachment("zebrafile.txt", "zanzibarquartz")
+    store.chats.add_message(chat.id, "user", "Read this.", attachments=[secret])
+    store.drafts.set(chat.id, "walrusdraft")
+    store.chats.delete(chat.id)
+    store.compact()
+    store.close()
+    left = data_folder.database.read_bytes()
+    for word in (b"zebrafile", b"zanzibarquartz", b"walrusdraft"):
+        assert word not in left
+
+
+def test_a_conversation_is_added_with_its_files(store: Store) -> None:
+    chat = Chat("imported", "Files", 1.0, 1.0)
+    message = Message("m", "imported", None, "user", "Read.", 1.0, attachments=FILES)
+    assert store.chats.add_conversation(chat, [message])
+    assert store.chats.branch("imported") == [message]
+
+
+def test_drafts_are_kept_one_for_each_chat(store: Store, open_store: Callable[[], Store]) -> None:
+    chat = store.chats.create()
+    store.drafts.set(chat.id, "half a")
+    store.drafts.set(chat.id, "half a thought")
+    store.drafts.set("", "of no chat yet")
+    store.drafts.set("gone", "of a chat that is not there")
+    again = open_store()
+    assert again.drafts.get(chat.id) == "half a thought"
+    assert again.drafts.get("") == "of no chat yet"
+    assert again.drafts.get("gone") == ""
+    again.drafts.set(chat.id, "  ")
+    assert again.drafts.get(chat.id) == ""
+
+
+def test_a_reply_that_is_written_on_counts_as_unfinished(store: Store) -> None:
+    chat = store.chats.create()
+    store.chats.add_message(chat.id, "user", "Go on.")
+    reply = store.chats.add_message(chat.id, "assistant", "One", finish_reason="cancelled")
+    store.chats.reopen_message(reply.id)
+    assert store.chats.message(reply.id).finish_reason is None
+    assert store.chats.close_interrupted() == 1

@@ -41,6 +41,17 @@ ROWS = {
         COMMIT;
     """,
 }
+ROWS["m002_attachments"] = (
+    ROWS["m001_first"]
+    + """
+        BEGIN;
+        UPDATE chats SET temperature = 0.2 WHERE id = 'c1';
+        INSERT INTO attachments (message_id, name, text) VALUES ('m1', 'a.txt', 'Dried leaves.');
+        INSERT INTO drafts (chat_id, text) VALUES ('', 'Half a'), ('c1', 'thought');
+        COMMIT;
+    """
+)
+NEWEST = list(ROWS)[-1]
 
 
 def database_at(path: Path, step: str, rows: str = "") -> None:
@@ -92,7 +103,7 @@ def test_a_new_database_has_exactly_this_shape(store: Store, data_folder: DataFo
             (kind, name)
             for kind, name in raw.execute("SELECT type, name FROM sqlite_master")
             if not name.startswith(("sqlite_", "_sqlite_", "idx__sqlite"))
-            and (kind, name[:13]) != ("table", "messages_fts_")
+            and not (kind == "table" and "_fts_" in name)
         }
         assert raw.execute("PRAGMA application_id").fetchone()[0].to_bytes(4, "big") == b"PLUM"
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -104,12 +115,19 @@ def test_a_new_database_has_exactly_this_shape(store: Store, data_folder: DataFo
         ("table", "runs"),
         ("table", "adapters"),
         ("table", "seen"),
+        ("table", "attachments"),
+        ("table", "attachments_fts"),
+        ("table", "drafts"),
         ("index", "messages_of_parent"),
+        ("index", "attachments_of_message"),
         ("index", "facts_of_message"),
         ("index", "one_active_adapter"),
         ("trigger", "messages_fts_insert"),
         ("trigger", "messages_fts_delete"),
         ("trigger", "messages_fts_update"),
+        ("trigger", "attachments_fts_insert"),
+        ("trigger", "attachments_fts_delete"),
+        ("trigger", "draft_of_deleted_chat"),
     }
     assert columns(data_folder.database, "messages") == [
         "number",
@@ -155,14 +173,19 @@ def test_every_older_shape_upgrades(
     assert store.facts.counts() == {"learned": 1, "waiting": 1}
     assert store.runs.get("r1").report == {"recall": 1.0}
     assert store.learned_state("m") == {"c1": "m2"}
+    sent_files = step != "m001_first"
+    assert [hit.message_id for hit in store.search("leaves")] == ["m1"] * sent_files
+    assert store.chats.get("c1").temperature == (0.2 if sent_files else None)
+    assert store.drafts.get("c1") == ("thought" if sent_files else "")
     store.chats.delete("c1")
     assert store.search("tea") == []
+    assert store.search("leaves") == []
 
 
 def test_an_upgrade_copies_the_file_first(
     data_folder: DataFolder, open_store: OpenStore, a_newer_version: Migrations
 ) -> None:
-    database_at(data_folder.database, "m001_first", ROWS["m001_first"])
+    database_at(data_folder.database, NEWEST, ROWS[NEWEST])
     open_store().close()
     assert "colour" in columns(data_folder.database, "chats")
     (copy,) = backups(data_folder)
@@ -185,7 +208,7 @@ def test_a_step_that_fails_changes_nothing_and_stays_pending(
     a_newer_version: Migrations,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    database_at(data_folder.database, "m001_first", ROWS["m001_first"])
+    database_at(data_folder.database, NEWEST, ROWS[NEWEST])
 
     @a_newer_version()
     def m999_fails(db: Database) -> None:
@@ -206,7 +229,7 @@ def test_a_step_that_fails_changes_nothing_and_stays_pending(
 def test_an_upgrade_that_breaks_a_reference_is_undone(
     data_folder: DataFolder, open_store: OpenStore, a_newer_version: Migrations
 ) -> None:
-    database_at(data_folder.database, "m001_first", ROWS["m001_first"])
+    database_at(data_folder.database, NEWEST, ROWS[NEWEST])
 
     @a_newer_version()
     def m999_orphans(db: Database) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plum_desktop.base.types import Chat, Message, SearchFilter
+from plum_desktop.base.types import Attachment, Chat, Message, SearchFilter
 from plum_desktop.store import Store
 
 
@@ -77,6 +77,23 @@ def test_the_index_survives_compacting(store: Store) -> None:
     assert found(store, "beta") == second
     third = add(store, "beta gamma")
     assert found(store, "gamma") == third
+
+
+def test_what_stands_in_a_file_is_found_after_what_was_said(store: Store) -> None:
+    chat = store.chats.create("A title")
+    file = Attachment("harbour.md", "The ferry to Horta leaves at nine. 我喜欢猫")
+    sent = store.chats.add_message(chat.id, "user", "When does it leave?", attachments=[file])
+    (said,) = add(store, "I took the ferry to Horta.")
+    assert found(store, "ferry horta") == [said, sent.id]
+    assert found(store, "harbour") == [sent.id]
+    assert found(store, "leave") == [sent.id]  # once, although both have it
+    assert found(store, "喜欢") == [sent.id]
+    (hit,) = store.search("ferry nine")
+    assert "\ue000ferry\ue001 to Horta" in hit.snippet
+    assert (hit.chat_id, hit.role) == (chat.id, "user")
+    assert len(store.search("ferry", limit=1)) == 1
+    assert store.related(["ferry"], 9) != []
+    assert all(ref.message_id == said for ref in store.related(["ferry"], 9))
 
 
 @pytest.mark.parametrize(("query", "hits"), [("喜欢", 1), ("猫 kim", 1), ("狗", 0), ("ねこ", 1)])

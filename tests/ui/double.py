@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from plum_desktop.app import titles
 from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
 from plum_desktop.app.due import ScheduleService
@@ -22,7 +23,7 @@ from plum_desktop.app.serving import Serving
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import Adapter, Fact, Run, WireMessage
-from plum_desktop.engine.client import Cancellation, ChatResult
+from plum_desktop.engine.client import Cancellation, ChatResult, Measured
 
 REPORT = {
     "new_before": {"yes": 2, "yes_asked": 48, "no": 40, "no_asked": 48},
@@ -43,9 +44,20 @@ class ScriptedEngine:
         self.go.set()
         self.words_before_hold = 0  # how many words come although `go` is not set
         self.asked: list[list[WireMessage]] = []
+        self.title = ""  # what it calls a chat
+        self.context = 8192  # a word is a token
 
     def count(self, text: str) -> int:
         return len(text.split())
+
+    def measure(self, messages: Sequence[WireMessage], *, max_tokens: int) -> Measured:
+        """No template: the newest messages whose words fit."""
+        lengths = [self.count(message["content"]) for message in messages]
+        limit = self.context - min(max_tokens, self.context // 4)
+        dropped = 0
+        while sum(lengths[dropped:]) > limit and dropped < len(messages) - 1:
+            dropped += 1
+        return Measured(sum(lengths[dropped:]), dropped, lengths[-1], limit, self.context)
 
     def chat(
         self,
@@ -53,9 +65,13 @@ class ScriptedEngine:
         *,
         on_text: Callable[[str], None] | None = None,
         cancellation: Cancellation | None = None,
-        **_settings: object,
+        begun: str = "",
+        **settings: object,
     ) -> ChatResult:
+        if messages[-1] == titles.REQUEST:
+            return ChatResult(self.title, "stop", 10, 3, 10, 0.1, 0.2, 0)
         self.asked.append(list(messages))
+        self.begun, self.settings = begun, settings
         reply = self.replies.pop(0) if self.replies else self.default
         if isinstance(reply, Exception):
             raise reply
@@ -77,11 +93,23 @@ class ScriptedServing(Serving):
     def script(self, engine: ScriptedEngine) -> None:
         self._scripted = engine
         self.memories: list[str | None] = []
+        self.models: list[str | None] = []
+        self.is_loaded = True
 
     @contextlib.contextmanager
     def borrow(self, memory=None, model=None, cancellation=None) -> Iterator[ScriptedEngine]:  # type: ignore[override]
         self.memories.append(memory)
+        self.models.append(model)
         yield self._scripted
+
+    def chat(self, messages, memory=None, model=None, **options):  # type: ignore[override]
+        if messages[-1] == titles.REQUEST:  # not one of the replies that a test counts
+            return self._scripted.chat(messages)
+        return super().chat(messages, memory, model, **options)
+
+    @contextlib.contextmanager
+    def _idle(self) -> Iterator[ScriptedEngine | None]:  # type: ignore[override]
+        yield self._scripted if self.is_loaded else None
 
 
 class ScriptedJob:

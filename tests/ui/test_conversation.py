@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.errors import DiskFull, PlumError
+from plum_desktop.base.types import Chat, Message
 from plum_desktop.ui.conversation import Conversation
 from plum_desktop.ui.turn_view import Code, Prose, TurnView
 from plum_desktop.ui.window import MainWindow
@@ -409,12 +410,17 @@ def test_the_welcome_says_what_to_do(window: MainWindow, qtbot: QtBot) -> None:
 def test_ten_thousand_messages_open_at_once(
     open_window: Open, double: DoublePlum, qtbot: QtBot
 ) -> None:
-    turns = [f"Message number {n} of a very long chat." for n in range(2000)]
-    with double.store.transaction():
-        chat_id = double.add_chat("Long", *turns)
+    messages = [
+        Message(
+            f"m{n}", "long", f"m{n - 1}" if n else None, "assistant" if n % 2 else "user",
+            f"Message number {n} of a very long chat.", 1.0 + n,
+        )
+        for n in range(10_000)
+    ]  # fmt: skip
+    double.store.chats.add_conversation(Chat("long", "Long", 1.0, 1.0), messages)
     window = open_window()
-    chat = opened(window, chat_id, qtbot)
-    assert chat.turns.rowCount() == 2000
+    chat = opened(window, "long", qtbot)
+    assert chat.turns.rowCount() == 10_000
     assert len(chat.list.findChildren(TurnView)) < 80
 
 

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QTextEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import Message
@@ -220,3 +220,37 @@ def test_a_page_is_reached_by_tab_and_brought_into_sight(turns: TurnList, qtbot:
         if isinstance(focus, TurnView):
             assert focus.y() < turns.viewport().height()
             assert focus.y() + focus.height() > 0
+
+
+def test_only_what_grows_is_painted_anew(turns: TurnList, qtbot: QtBot) -> None:
+    table = "| a | b |\n|---|---|\n| 1 | 2 |"
+    text = f"First words.\n\n{table}\n\n```python\nx = 1\n```\n\nLast words"
+    messages = [*branch(3), Message("r", "c", "m2", "assistant", text, 9.0)]
+    model = turns._model
+    model.set_branch(messages, writing=True)
+    qtbot.wait(10)
+    changed: list[str] = []
+    for view in turns.viewport().findChildren(TurnView):
+        for part in view.findChildren(QTextEdit):
+            name = f"{view.turn.id}: {part.toPlainText().split()[0]}"
+            part.document().contentsChanged.connect(lambda name=name: changed.append(name))
+    model.grow("r", text + ", and more of them.")
+    qtbot.wait(10)
+    assert set(changed) == {"r: Last"}
+    model.grow("r", text + ", and more of them.\n\n- a list")
+    qtbot.wait(10)
+    assert set(changed) == {"r: Last"}
+
+
+def test_a_long_reply_is_laid_out_in_pieces(turns: TurnList, qtbot: QtBot) -> None:
+    """Else each word of it would have all the words before it laid out again."""
+    paragraphs = [f"Paragraph {n} " + "goes on and on. " * 30 for n in range(40)]
+    text = "\n\n".join(paragraphs)
+    message = Message("r", "c", None, "assistant", text, 9.0, finish_reason="stop")
+    show(turns, [message], qtbot)
+    (view,) = turns.viewport().findChildren(TurnView)
+    parts = [part.toPlainText() for part in view.findChildren(Prose)]
+    assert len(parts) > 3
+    assert max(map(len, parts)) < 4500
+    said = [line.strip() for part in parts for line in part.splitlines() if line.strip()]
+    assert said == [each.strip() for each in paragraphs]

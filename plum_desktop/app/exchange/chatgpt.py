@@ -9,7 +9,7 @@ import re
 import uuid
 from typing import Any
 
-from plum_desktop.app.chat import ChatService
+from plum_desktop.app import titles
 from plum_desktop.app.exchange.parts import (
     BadConversationError,
     Node,
@@ -53,7 +53,7 @@ def conversation(record: dict[str, Any], now: float) -> tuple[Chat, list[Message
     )
     chat = Chat(
         id=chat_id,
-        title=text(record, "title") or ChatService.title_of(messages[0].text),
+        title=text(record, "title") or titles.first_words(messages[0].text),
         created=created,
         updated=max(message.created for message in messages),
         archived=record.get("is_archived") is True,

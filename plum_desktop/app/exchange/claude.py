@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plum_desktop.app.chat import ChatService
+from plum_desktop.app import titles
 from plum_desktop.app.exchange.parts import (
     BadConversationError,
     Node,
@@ -39,7 +39,7 @@ def conversation(record: dict[str, Any], now: float) -> tuple[Chat, list[Message
     messages, shown = grow(chat_id, nodes, created, leaf if isinstance(leaf, str) else before)
     chat = Chat(
         id=chat_id,
-        title=text(record, "name") or ChatService.title_of(messages[0].text),
+        title=text(record, "name") or titles.first_words(messages[0].text),
         created=created,
         updated=max(message.created for message in messages),
         leaf=shown,

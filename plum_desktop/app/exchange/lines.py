@@ -1,7 +1,7 @@
 """JSON Lines: the format to bring chats in with, to train on, and to keep the shown branches.
 
-A line is `{"id", "title"?, "created"?, "messages": [{"role", "content", "created"?}]}`; a first
-system message is the chat's persona.
+A line is `{"id", "title"?, "created"?, "messages": [{"role", "content", "created"?,
+"attachments"?: [{"name", "text"}]}]}`; a first system message is the chat's persona.
 """
 
 from __future__ import annotations
@@ -9,8 +9,15 @@ from __future__ import annotations
 import uuid
 from typing import Any, get_args
 
-from plum_desktop.app.chat import ChatService
-from plum_desktop.app.exchange.parts import BadConversationError, flag, identifier, moment, text
+from plum_desktop.app import titles
+from plum_desktop.app.exchange.parts import (
+    BadConversationError,
+    attachments,
+    flag,
+    identifier,
+    moment,
+    text,
+)
 from plum_desktop.base.types import Chat, FinishReason, Message, Role
 
 
@@ -37,7 +44,7 @@ def conversation(record: dict[str, Any], now: float) -> tuple[Chat, list[Message
         messages.append(_message(turn, chat_id, parent_id, moment(turn, "created", created)))
     chat = Chat(
         id=chat_id,
-        title=text(record, "title") or ChatService.title_of(messages[0].text),
+        title=text(record, "title") or titles.first_words(messages[0].text),
         created=created,
         updated=max(message.created for message in messages),
         folder=text(record, "folder"),
@@ -59,6 +66,7 @@ def _check(turn: Any) -> None:
         raise BadConversationError("its content is not a text.")
     if not turn["content"].strip():
         raise BadConversationError("its content is empty.")
+    attachments(turn)
     moment(turn, "created", 0)
 
 
@@ -75,4 +83,5 @@ def _message(turn: dict[str, Any], chat_id: str, parent_id: str | None, created:
         text=turn["content"],
         created=created,
         finish_reason=reason,
+        attachments=attachments(turn),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from plum_desktop.base.types import Chat, FinishReason, Message, Role
+from plum_desktop.base.types import Attachment, Chat, FinishReason, Message, Role
 
 _LONGEST_ID = 200
 _LATEST = 253_402_300_799  # the last second that a calendar can show, 9999-12-31
@@ -43,6 +43,22 @@ def flag(record: Mapping[str, Any], key: str) -> bool:
     if not isinstance(value, bool):
         raise BadConversationError(f"its {key} is neither true nor false.")
     return value
+
+
+def attachments(record: Mapping[str, Any]) -> tuple[Attachment, ...]:
+    """The files of a message, if it has any."""
+    files = record.get("attachments", [])
+    if not isinstance(files, list) or not all(map(_is_attachment, files)):
+        raise BadConversationError("its attachments are not a list of objects with name and text.")
+    return tuple(Attachment(**file) for file in files)
+
+
+def _is_attachment(file: Any) -> bool:
+    return (
+        isinstance(file, dict)
+        and file.keys() == {"name", "text"}
+        and all(isinstance(value, str) and value.strip() for value in file.values())
+    )
 
 
 def moment(record: Mapping[str, Any], key: str, default: float) -> float:

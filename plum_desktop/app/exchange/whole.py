@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from plum_desktop.app.exchange.parts import BadConversationError, flag, identifier, moment, text
+from plum_desktop.app.exchange.parts import (
+    BadConversationError,
+    attachments,
+    flag,
+    identifier,
+    moment,
+    text,
+)
 from plum_desktop.base.types import Chat, FinishReason, Message, Role
 
 
@@ -40,9 +47,19 @@ def conversation(record: dict[str, Any]) -> tuple[Chat, list[Message]]:
         memory=flag(record, "memory"),
         model=text(record, "model"),
         persona=text(record, "persona"),
+        temperature=_temperature(record),
         leaf=leaf,
     )
     return chat, list(messages.values())
+
+
+def _temperature(record: dict[str, Any]) -> float | None:
+    value = record.get("temperature")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2:
+        raise BadConversationError("its temperature is no number from 0 to 2.")
+    return float(value)
 
 
 def _message(row: Any, chat_id: str, created: float) -> Message:
@@ -63,5 +80,6 @@ def _message(row: Any, chat_id: str, created: float) -> Message:
         text=row["text"],
         created=moment(row, "created", created),
         tokens=tokens if type(tokens) is int and 0 <= tokens < 1 << 31 else None,
+        attachments=attachments(row),
         finish_reason=reason if reason in get_args(FinishReason) else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -63,6 +64,8 @@ def _turn(message: Message) -> dict[str, Any]:
     turn = {"role": message.role, "content": message.text, "created": message.created}
     if message.role == "assistant" and message.finish_reason != "stop":
         turn["finish_reason"] = message.finish_reason or "failed"
+    if message.attachments:
+        turn["attachments"] = [asdict(file) for file in message.attachments]
     return turn
 
 
@@ -82,6 +85,15 @@ def _markdown(store: Store, chats: Iterable[Chat]) -> Iterator[str]:
         yield f"# {' '.join(chat.title.split())}\n\n{day}\n"
         for message in store.chats.branch(chat.id):
             yield f"\n## {_SPEAKERS[message.role]}\n\n{message.text.strip()}\n"
+            for file in message.attachments:
+                yield f"\n### {file.name}\n\n{_fenced(file.text)}\n"
+
+
+def _fenced(text: str) -> str:
+    """A code block that no line of `text` can end."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 _WRITERS: dict[ExportFormat, Callable[[Store, Iterable[Chat]], Iterator[str]]] = {
