@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy
 
 from plum_desktop.ui import words
 from plum_desktop.ui.controls import ElidedLabel, IconButton, Switch, button
@@ -29,7 +29,8 @@ class ChatHeader(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("header")
-        self.setFixedHeight(56)
+        self.setMinimumHeight(56)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 0, 8, 0)
         row.setSpacing(12)

@@ -6,6 +6,7 @@ import dataclasses
 import html
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -30,7 +31,7 @@ from PySide6.QtWidgets import (
 
 from plum_desktop.base.types import Chat, SearchHit
 from plum_desktop.ui import words
-from plum_desktop.ui.theme import SMALL_PIXELS, Theme, current_theme, icon, text_font
+from plum_desktop.ui.theme import SMALL_PIXELS, Theme, current_theme, icon, scaled, text_font
 
 Index = QModelIndex | QPersistentModelIndex
 Row = str | Chat  # a section's name, or a chat
@@ -148,6 +149,11 @@ class ChatListModel(QAbstractListModel):
         row = self._row_of.get(chat_id or "")
         return self.index(row) if row is not None else QModelIndex()
 
+    def recent(self, most: int) -> list[Chat]:
+        """The chats on screen that were used last."""
+        there = [chat for chat in self._chats if chat.id not in self._hidden]
+        return sorted(there, key=lambda chat: -chat.updated)[:most]
+
     def chat_count(self) -> int:
         return len(self._row_of)
 
@@ -159,7 +165,7 @@ class ChatDelegate(QStyledItemDelegate):
     """One line a chat, a little air above a section."""
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(120, ROW_HEIGHT)
+        return QSize(120, scaled(ROW_HEIGHT))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         chat = index.data(ChatRole)
@@ -169,18 +175,21 @@ class ChatDelegate(QStyledItemDelegate):
         if chat is None:
             painter.setFont(text_font(12, bold=True))
             painter.setPen(QColor(theme.muted))
-            area = option.rect.adjusted(16, 8, -8, 0)
+            area = option.rect.adjusted(16, 8, -16, 0)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, index.data())
         else:
             _paint_back(painter, option, theme)
-            self._paint_chat(painter, option.rect, chat, theme)
+            self._paint_chat(painter, option, chat, theme)
         painter.restore()
 
-    def _paint_chat(self, painter: QPainter, area: QRect, chat: Chat, theme: Theme) -> None:
+    def _paint_chat(
+        self, painter: QPainter, option: QStyleOptionViewItem, chat: Chat, theme: Theme
+    ) -> None:
+        area, mirrored = option.rect, partial(QStyle.visualRect, option.direction, option.rect)
         right = area.right() - 14
         for name in self._signs(chat):
             sign = QRect(right - 14, area.center().y() - 7, 14, 14)
-            icon(name, theme.muted).paint(painter, sign)
+            icon(name, theme.muted).paint(painter, mirrored(sign))
             right -= 20
         painter.setFont(text_font(14))
         painter.setPen(QColor(theme.text if not chat.archived else theme.muted))
@@ -188,7 +197,7 @@ class ChatDelegate(QStyledItemDelegate):
         title = painter.fontMetrics().elidedText(
             chat.title, Qt.TextElideMode.ElideRight, line.width()
         )
-        painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, title)
+        painter.drawText(mirrored(line), Qt.AlignmentFlag.AlignVCenter, title)
 
     @staticmethod
     def _signs(chat: Chat) -> list[str]:
@@ -271,7 +280,7 @@ class HitDelegate(QStyledItemDelegate):
     """Title, and under it the words that match, marked."""
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(120, HIT_HEIGHT)
+        return QSize(120, scaled(HIT_HEIGHT))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         hit: SearchHit = index.data(HitRole)
@@ -285,10 +294,12 @@ class HitDelegate(QStyledItemDelegate):
         title = painter.fontMetrics().elidedText(
             hit.title, Qt.TextElideMode.ElideRight, area.width()
         )
-        upper = QRect(area.left(), area.top(), area.width(), 20 if hit.snippet else area.height())
+        upper = QRect(
+            area.left(), area.top(), area.width(), scaled(20) if hit.snippet else area.height()
+        )
         painter.drawText(upper, Qt.AlignmentFlag.AlignVCenter, title)
         if hit.snippet:
-            self._paint_snippet(painter, area.adjusted(0, 22, 0, 0), hit.snippet, theme)
+            self._paint_snippet(painter, area.adjusted(0, scaled(22), 0, 0), hit.snippet, theme)
         painter.restore()
 
     @staticmethod
@@ -301,7 +312,9 @@ class HitDelegate(QStyledItemDelegate):
         document.setDefaultFont(text_font(SMALL_PIXELS))
         option = document.defaultTextOption()
         option.setWrapMode(option.WrapMode.NoWrap)
+        option.setTextDirection(painter.layoutDirection())
         document.setDefaultTextOption(option)
+        document.setTextWidth(area.width())
         document.setHtml(text)
         painter.translate(area.topLeft())
         painter.setClipRect(QRect(0, 0, area.width(), area.height()))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import QMimeData, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QTextEdit, QVBoxLayout
 
+from plum_desktop.ui.commands import set_tip, with_keys
 from plum_desktop.ui.controls import IconButton, button, small
-from plum_desktop.ui.theme import set_property, text_font
+from plum_desktop.ui.theme import TEXT_PIXELS, set_property, set_type
 
 MemoryState = Literal["on", "off", "temporary"]
 _MOST_LINES = 8
@@ -28,7 +29,7 @@ class _Field(QTextEdit):
         self.setAcceptRichText(False)
         self.setTabChangesFocus(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setFont(text_font())
+        set_type(self, TEXT_PIXELS)
         self.document().setDocumentMargin(2)
         self.setStyleSheet("background: transparent; border: none; padding: 0;")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -48,6 +49,11 @@ class _Field(QTextEdit):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._fit()
 
     def sizeHint(self) -> QSize:
         return QSize(super().sizeHint().width(), self.height())
@@ -148,9 +154,10 @@ class Composer(QFrame):
     def _show_button(self) -> None:
         self._go.set_icon("stop" if self._busy else "send")
         if self._busy:
-            self._go.set_text(self.tr("Stop"), "Esc")
+            self._go.set_text(self.tr("Stop"), "escape")
         else:
-            self._go.set_text(self.tr("Send"), "Return")
+            self._go.set_text(self.tr("Send"))
+            set_tip(self._go, with_keys(self.tr("Send"), self.tr("Enter")))
         self._go.setEnabled(self._busy or bool(self.text().strip()))
 
     def _on_entered(self) -> None:

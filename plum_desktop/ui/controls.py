@@ -11,7 +11,6 @@ from PySide6.QtGui import (
     QAccessibleAnnouncementEvent,
     QColor,
     QKeyEvent,
-    QKeySequence,
     QPainter,
     QPaintEvent,
     QPen,
@@ -25,13 +24,22 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QStyle,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from plum_desktop.ui import words
-from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, icon, set_property, text_font
+from plum_desktop.ui.commands import set_tip
+from plum_desktop.ui.theme import (
+    INTERFACE_PIXELS,
+    SMALL_PIXELS,
+    current_theme,
+    icon,
+    set_property,
+    set_type,
+)
 
 Tone = Literal["plain", "muted", "accent", "danger", "warn", "good", "on_accent"]
 Kind = Literal["plain", "primary", "quiet", "danger", "row"]
@@ -45,7 +53,7 @@ def label(
     made = QLabel(text)
     made.setTextFormat(Qt.TextFormat.PlainText)
     if pixels or bold:
-        made.setFont(text_font(pixels or 14, bold=bold))
+        set_type(made, pixels or INTERFACE_PIXELS, bold=bold)
     made.setProperty("tone", tone)
     made.setWordWrap(wrap)
     if wrap:
@@ -80,12 +88,6 @@ def button(
     return made
 
 
-def with_keys(text: str, shortcut: str) -> str:
-    """`text` and the keys that do the same, as this system writes them."""
-    keys = QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
-    return f"{text}  ({keys})"
-
-
 def announce(widget: QWidget, text: str) -> None:
     """Have a screen reader say what a sighted reader sees happen."""
     QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, text))
@@ -104,7 +106,7 @@ class ElidedLabel(QLabel):
         super().__init__()
         self._whole = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setFont(text_font(pixels, bold=bold))
+        set_type(self, pixels, bold=bold)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.set_whole(text)
 
@@ -127,6 +129,12 @@ class ElidedLabel(QLabel):
         super().resizeEvent(event)
         self._fit()
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self.updateGeometry()
+            self._fit()
+
     def _fit(self) -> None:
         shown = self.fontMetrics().elidedText(
             self._whole, Qt.TextElideMode.ElideRight, max(0, self.width())
@@ -139,19 +147,20 @@ class IconButton(QToolButton):
     """An icon whose name is its tool tip, drawn in the colours of the theme."""
 
     def __init__(
-        self, name: str, text: str, *, tone: Tone = "muted", size: int = 18, shortcut: str = ""
+        self, name: str, text: str, *, tone: Tone = "muted", size: int = 18, command: str = ""
     ) -> None:
         super().__init__()
         self._icon, self._tone = name, tone
         self.setIconSize(QSize(size, size))
-        self.set_text(text, shortcut)
+        self.set_text(text, command)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._draw()
 
-    def set_text(self, text: str, shortcut: str = "") -> None:
+    def set_text(self, text: str, command: str = "") -> None:
+        """What it does, and the command of the window that does the same."""
         self.setAccessibleName(text)
-        self.setToolTip(with_keys(text, shortcut) if shortcut else text)
+        set_tip(self, text, command)
 
     def set_icon(self, name: str) -> None:
         self._icon = name
@@ -217,14 +226,16 @@ class Switch(QCheckBox):
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        track = QRectF(2, (self.height() - 18) / 2, 32, 18)
+        mirrored = self.layoutDirection() == Qt.LayoutDirection.RightToLeft
+        track = QRectF(self.width() - 34 if mirrored else 2, (self.height() - 18) / 2, 32, 18)
         if not self.isEnabled():
             painter.setOpacity(0.5)
         on = self.isChecked()
         painter.setPen(QPen(QColor(theme.accent if on else theme.edge), 1))
         painter.setBrush(QColor(theme.accent if on else theme.raised))
         painter.drawRoundedRect(track, 9, 9)
-        knob = QPointF(track.right() - 9 if on else track.left() + 9, track.center().y())
+        at_right = on != mirrored
+        knob = QPointF(track.right() - 9 if at_right else track.left() + 9, track.center().y())
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(theme.on_accent if on else theme.edge))
         painter.drawEllipse(knob, 5.5, 5.5)
@@ -233,7 +244,7 @@ class Switch(QCheckBox):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(track.adjusted(-1.5, -1.5, 1.5, 1.5), 10, 10)
         painter.setPen(QColor(theme.text))
-        area = self.rect().adjusted(42, 0, 0, 0)
+        area = self.rect().adjusted(0, 0, -42, 0) if mirrored else self.rect().adjusted(42, 0, 0, 0)
         middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.drawText(area, middle, self.text())
 
@@ -245,6 +256,7 @@ class Choice(QComboBox):
         super().paintEvent(event)
         painter = QPainter(self)
         spot = QRect(self.width() - 28, (self.height() - 16) // 2, 16, 16)
+        spot = QStyle.visualRect(self.layoutDirection(), self.rect(), spot)
         icon("down", current_theme().muted).paint(painter, spot)
 
 
@@ -317,10 +329,13 @@ class Column(QWidget):
         super().__init__()
         outer = QHBoxLayout(self)
         outer.setContentsMargins(16, 0, 16, 0)
-        inner = QWidget()
-        inner.setMaximumWidth(widest)
+        self._inner = inner = QWidget()
+        self.set_widest(widest)
         self.box = QVBoxLayout(inner)
         self.box.setContentsMargins(0, 0, 0, 0)
         outer.addStretch(1)
         outer.addWidget(inner, 1000)
         outer.addStretch(1)
+
+    def set_widest(self, widest: int) -> None:
+        self._inner.setMaximumWidth(widest)

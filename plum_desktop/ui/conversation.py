@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QModelIndex, Qt, QUrl, Signal
+from PySide6.QtCore import QEvent, QModelIndex, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import (
     QApplication,
@@ -27,7 +27,7 @@ from plum_desktop.ui.chat_header import ChatHeader
 from plum_desktop.ui.composer import Composer
 from plum_desktop.ui.controls import Column, Notice, announce, button, small
 from plum_desktop.ui.turn_list import TurnList
-from plum_desktop.ui.turn_view import GUTTER, column_width
+from plum_desktop.ui.turn_view import column_width, gutter
 from plum_desktop.ui.turns import Turn, TurnModel
 from plum_desktop.ui.welcome import Welcome
 
@@ -103,7 +103,7 @@ class Conversation(QWidget):
         self.notice.hide()
         self._hint = small()
         self._hint.setMinimumHeight(20)
-        column = Column(column_width() + GUTTER)
+        column = self._column = Column(column_width() + gutter())
         column.box.setSpacing(8)
         column.box.addWidget(self.notice)
         column.box.addWidget(self.composer)
@@ -125,6 +125,11 @@ class Conversation(QWidget):
         bridge.reply_ended.connect(self._on_reply_ended)
         bridge.engine_progressed.connect(self._on_engine_progressed)
         self.new_chat()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._column.set_widest(column_width() + gutter())
 
     # What is shown
 

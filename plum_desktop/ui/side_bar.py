@@ -33,8 +33,9 @@ from plum_desktop.ui.chat_list import (
     HitModel,
     HitRole,
 )
-from plum_desktop.ui.controls import IconButton, Notice, button, small, with_keys
-from plum_desktop.ui.theme import current_theme, icon, set_property
+from plum_desktop.ui.commands import set_tip, with_keys
+from plum_desktop.ui.controls import IconButton, Notice, button, small
+from plum_desktop.ui.theme import current_theme, icon, scaled, set_property
 
 Page = Literal["chat", "memory", "learning", "models", "settings"]
 Mode = Literal["full", "rail", "hidden"]
@@ -47,19 +48,17 @@ _TITLES_AT_MOST = 10
 
 class SideBar(QFrame):
     """Signals:
-    new_asked, temporary_asked
+    new_asked
     chat_chosen(chat id), hit_chosen(chat id, message id)
     chat_updated(Chat): renamed, pinned, archived or kept from learning
     chat_removed(chat id): deleted, for now or for good
     page_chosen(page name)
     learned_changed: what there is to learn may be another amount now
     import_asked, export_asked(chat id; empty: all of them)
-    narrowed: the reader wants less of it, or more
     counted(how many chats there are)
     """
 
     new_asked = Signal()
-    temporary_asked = Signal()
     chat_chosen = Signal(str)
     hit_chosen = Signal(str, str)
     chat_updated = Signal(object)
@@ -68,7 +67,6 @@ class SideBar(QFrame):
     learned_changed = Signal()
     import_asked = Signal()
     export_asked = Signal(str)
-    narrowed = Signal()
     counted = Signal(int)
 
     def __init__(self, bridge: Bridge) -> None:
@@ -106,21 +104,17 @@ class SideBar(QFrame):
         row.setContentsMargins(12, 0, 8, 0)
         row.setSpacing(4)
         self.new_button = button(self.tr("New chat"), "plain", self.new_asked.emit)
-        self.new_button.setToolTip(with_keys(self.tr("New chat"), "Ctrl+N"))
+        set_tip(self.new_button, self.tr("New chat"), "new_chat")
         row.addWidget(self.new_button, 1)
         self.more_button = IconButton("more", self.tr("More"))
         self.more_button.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(self.more_button)
-        menu.addAction(self.tr("Temporary chat"), self.temporary_asked.emit)
-        menu.addSeparator()
+        menu = self._menu = QMenu(self.more_button)
         self._archive_action = menu.addAction(self.tr("Show archived chats"))
         self._archive_action.setCheckable(True)
         self._archive_action.toggled.connect(self._on_archive_toggled)
         menu.addSeparator()
         menu.addAction(self.tr("Import chats…"), self.import_asked.emit)
         menu.addAction(self.tr("Export all chats…"), lambda: self.export_asked.emit(""))
-        menu.addSeparator()
-        menu.addAction(self.tr("Narrow the side bar"), self.narrowed.emit)
         self.more_button.setMenu(menu)
         row.addWidget(self.more_button)
         return row
@@ -132,7 +126,7 @@ class SideBar(QFrame):
         self.search = _SearchField()
         self.search.setObjectName("search")
         self.search.setClearButtonEnabled(True)
-        self.search.setPlaceholderText(with_keys(self.tr("Search"), "Ctrl+K"))
+        self.show_search_keys("")
         self.search.setAccessibleName(self.tr("Search all chats"))
         self._glass = QAction(self.search)
         self.search.addAction(self._glass, QLineEdit.ActionPosition.LeadingPosition)
@@ -189,7 +183,7 @@ class SideBar(QFrame):
             made = button(title, "row", partial(self.page_chosen.emit, name))
             made.setCheckable(True)
             made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click goes on to the page
-            made.setToolTip(title if name != "settings" else with_keys(title, "Ctrl+,"))
+            set_tip(made, title, name)
             self.page_buttons[name] = made
         return self._grid
 
@@ -200,7 +194,7 @@ class SideBar(QFrame):
         self._mode = mode
         full = mode == "full"
         self.setVisible(mode != "hidden")
-        self.setFixedWidth(WIDTH if full else RAIL)
+        self.setFixedWidth(scaled(WIDTH) if full else RAIL)
         self._search_box.setVisible(full)
         self._lists.setVisible(full)
         self._undo.setVisible(full and self._doomed is not None)
@@ -235,6 +229,17 @@ class SideBar(QFrame):
         """How to tell whether a chat is in what serves now."""
         self._remembered = remembered
 
+    def add_commands(self, temporary: QAction, narrow: QAction) -> None:
+        """Put commands of the window into the menu, where their keys are told."""
+        first = self._menu.actions()[0]
+        self._menu.insertAction(first, temporary)
+        self._menu.insertSeparator(first)
+        self._menu.addSeparator()
+        self._menu.addAction(narrow)
+
+    def show_search_keys(self, keys: str) -> None:
+        self.search.setPlaceholderText(with_keys(self.tr("Search"), keys))
+
     def focus_search(self) -> None:
         if self._mode != "full":
             self.set_mode("full")
@@ -259,6 +264,8 @@ class SideBar(QFrame):
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self._draw_icons()
+        elif event.type() == QEvent.Type.FontChange:
+            self.set_mode(self._mode)
 
     def _draw_icons(self) -> None:
         theme = current_theme()
