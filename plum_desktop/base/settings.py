@@ -15,11 +15,11 @@ from plum_desktop.base.files import read_json, write_json
 
 def _about(
     title: str, text: str, choices: tuple[Any, ...] = (), *, group: str, least: float = 0,
-    most: float | None = None,
+    most: float | None = None, unit: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "title": title, "help": text, "choices": choices, "group": group, "least": least,
-        "most": most,
+        "most": most, "unit": unit,
     }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ class Settings:
     """Every setting.
 
     `field.metadata` has, for a settings page, `title`, `help`, `choices` (empty: any value), the
-    heading (`group`) it stands under, and its `least` and `most` where it is a number.
+    heading (`group`) it stands under, and for a number its `least`, `most` and `unit`.
     """
 
     model: str = _setting(
@@ -79,7 +79,7 @@ class Settings:
     )
     text_size: int = _setting(
         100, "Text size", "Size of all text in percent, 80 to 200.", group="Window", least=80,
-        most=200,
+        most=200, unit="\u00a0%",
     )  # fmt: skip
     keys: dict[str, str] = dataclasses.field(
         default_factory=dict,

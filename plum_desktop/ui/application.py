@@ -133,8 +133,8 @@ def run(folder: DataFolder) -> int:
 
 
 def _show(app: QApplication, one: OneWindow, plum: Plum, crash: CrashFile) -> int:
-    apply_text_size(app, plum.settings.text_size)
     apply_theme(app, plum.settings.theme)
+    apply_text_size(app, plum.settings.text_size)
     app.styleHints().colorSchemeChanged.connect(lambda _: apply_theme(app, plum.settings.theme))
     window = MainWindow(plum, crash)
     one.called.connect(window.come_forward)

@@ -65,6 +65,14 @@ def small(text: str = "", *, tone: Tone = "muted", wrap: bool = False) -> QLabel
     return label(text, tone=tone, pixels=SMALL_PIXELS, wrap=wrap)
 
 
+def align_leading(made: QLabel) -> None:
+    """Start where the window's lines do, in whatever language the text is: Qt looks at the text."""
+    mirrored = made.layoutDirection() == Qt.LayoutDirection.RightToLeft
+    align = Qt.AlignmentFlag
+    side = align.AlignRight if mirrored else align.AlignLeft
+    made.setAlignment(side | align.AlignAbsolute | align.AlignVCenter)
+
+
 class _Button(QPushButton):
     """Enter presses it, as the space bar does."""
 
@@ -106,6 +114,7 @@ class ElidedLabel(QLabel):
         super().__init__()
         self._whole = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
+        align_leading(self)
         set_type(self, pixels, bold=bold)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.set_whole(text)
@@ -134,6 +143,8 @@ class ElidedLabel(QLabel):
         if event.type() == QEvent.Type.FontChange:
             self.updateGeometry()
             self._fit()
+        elif event.type() == QEvent.Type.LayoutDirectionChange:
+            align_leading(self)
 
     def _fit(self) -> None:
         shown = self.fontMetrics().elidedText(
@@ -325,17 +336,21 @@ class Notice(QFrame):
 class Column(QWidget):
     """A column of at most `widest` pixels, in the middle of whatever is there."""
 
-    def __init__(self, widest: int) -> None:
+    def __init__(self, widest: Callable[[], int]) -> None:
+        """`widest` is asked again when the text size changes."""
         super().__init__()
+        self._widest = widest
         outer = QHBoxLayout(self)
         outer.setContentsMargins(16, 0, 16, 0)
         self._inner = inner = QWidget()
-        self.set_widest(widest)
+        inner.setMaximumWidth(widest())
         self.box = QVBoxLayout(inner)
         self.box.setContentsMargins(0, 0, 0, 0)
         outer.addStretch(1)
         outer.addWidget(inner, 1000)
         outer.addStretch(1)
 
-    def set_widest(self, widest: int) -> None:
-        self._inner.setMaximumWidth(widest)
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._inner.setMaximumWidth(self._widest())

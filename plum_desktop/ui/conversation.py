@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QModelIndex, Qt, QUrl, Signal
+from PySide6.QtCore import QModelIndex, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import (
     QApplication,
@@ -103,7 +103,7 @@ class Conversation(QWidget):
         self.notice.hide()
         self._hint = small()
         self._hint.setMinimumHeight(20)
-        column = self._column = Column(column_width() + gutter())
+        column = Column(lambda: column_width() + gutter())
         column.box.setSpacing(8)
         column.box.addWidget(self.notice)
         column.box.addWidget(self.composer)
@@ -119,17 +119,15 @@ class Conversation(QWidget):
         below.setContentsMargins(0, 0, bar, 0)  # in line with the text above
         below.addWidget(column)
         box.addLayout(below)
-        self.setFocusProxy(self.composer)
 
         bridge.reply_grew.connect(self._on_reply_grew)
         bridge.reply_ended.connect(self._on_reply_ended)
         bridge.engine_progressed.connect(self._on_engine_progressed)
         self.new_chat()
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.FontChange:
-            self._column.set_widest(column_width() + gutter())
+    def setFocus(self) -> None:  # type: ignore[override]
+        """Go to where one writes.  With a focus proxy the tab key would pass the header by."""
+        self.composer.setFocus()
 
     # What is shown
 

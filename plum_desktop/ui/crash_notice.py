@@ -12,7 +12,7 @@ from plum_desktop.ui.theme import code_font
 
 
 class CrashNotice(Notice):
-    """Stays hidden where nothing crashed."""
+    """Hidden where nothing crashed; what it was closed with is not offered again."""
 
     def __init__(self, crash: CrashFile | None) -> None:
         super().__init__(closable=True)
@@ -24,16 +24,13 @@ class CrashNotice(Notice):
         """Offer what earlier starts left, if anything."""
         if self._crash is None or not self._crash.report:
             return
-        self._offer(self.tr("Plum stopped unexpectedly last time."))
-        self.show()
-
-    def _offer(self, sentence: str) -> None:
-        self.say(sentence)
+        self.say(self.tr("Plum stopped unexpectedly last time."))
         self.set_buttons(
             button(self.tr("Show the report"), "plain", self._on_show),
             button(self.tr("Copy it"), "quiet", self._on_copy),
             button(self.tr("Delete it"), "quiet", self._on_delete),
         )
+        self.show()
 
     def _on_show(self) -> None:
         assert self._crash
@@ -43,19 +40,17 @@ class CrashNotice(Notice):
     def _on_copy(self) -> None:
         assert self._crash
         QGuiApplication.clipboard().setText(self._crash.report)
-        self._offer(self.tr("The report is on the clipboard."))
+        self.say(self.tr("The report is on the clipboard."))
 
     def _on_delete(self) -> None:
         assert self._crash
         self._crash.delete()
-        self._leave()
+        self.hide()
+        self.closed.emit()
 
     def _on_closed(self) -> None:
         if self._crash:
             self._crash.put_away()
-
-    def _leave(self) -> None:
-        self.hide()
 
 
 class _Report(QDialog):

@@ -8,8 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QKeySequenceEdit, QLineEdit, QVBoxLay
 
 from plum_desktop.ui.commands import Commands
 from plum_desktop.ui.controls import IconButton, announce, label, small
-from plum_desktop.ui.setting_row import FIELD_WIDTH
-from plum_desktop.ui.theme import scaled
+from plum_desktop.ui.setting_row import field_width
 
 _NATIVE = QKeySequence.SequenceFormat.NativeText
 
@@ -90,7 +89,7 @@ class KeyRow(QWidget):
             self.chosen.emit(self._commands.chosen(self._name, keys))
 
     def _fit(self) -> None:
-        self.editor.setFixedWidth(scaled(FIELD_WIDTH))
+        self.editor.setFixedWidth(field_width())
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -46,7 +46,8 @@ from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, scaled, text_font
 
 EntryRole = Qt.ItemDataRole.UserRole + 1
 _ROW, _MOST_ROWS = 34, 9
-_BEGINS, _FOLLOWS = 8, 5  # what a matched letter is worth where a word begins, or right after one
+_BEGINS, _FOLLOWS, _APART = 8, 8, -2  # what a letter is worth that begins a word, or stands apart
+_FIRST = 2  # more, for the very first letter of the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ def match(letters: str, text: str) -> Match | None:
 
     Beginnings of words count most, then letters that follow one another.
     """
-    wanted = "".join(letters.casefold().split())
-    there = [letter.casefold() for letter in text]
+    wanted = "".join(letters.lower().split())
+    there = [letter.lower() for letter in text]
     if not wanted:
         return Match(0, ())
     ended: list[Match | None] = [None] * len(there)  # with the last letter right at each place
@@ -84,8 +85,9 @@ def match(letters: str, text: str) -> Match | None:
             best = _better(best, before)
             if here == letter:
                 begins = at == 0 or not text[at - 1].isalnum()
+                worth = begins * _BEGINS + (number > 0) * _APART + (at == 0) * _FIRST
                 now[at] = _better(
-                    best and Match(best.score + begins * _BEGINS, (*best.places, at)),
+                    best and Match(best.score + worth, (*best.places, at)),
                     before and Match(before.score + _FOLLOWS, (*before.places, at)),
                 )
         ended = now
@@ -116,7 +118,7 @@ class PaletteModel(QAbstractListModel):
     def filter(self, letters: str) -> None:
         found = [(each, fit) for each in self._entries if (fit := match(letters, each.text))]
         if letters.strip():
-            found.sort(key=lambda row: (-row[1].score, len(row[0].text)))
+            found.sort(key=lambda row: -row[1].score)  # else in their own order
         self.beginResetModel()
         self._rows = found
         self.endResetModel()
@@ -155,7 +157,10 @@ class PaletteDelegate(QStyledItemDelegate):
             painter.setBrush(QColor(theme.accent_soft if chosen else theme.hover))
             painter.drawRoundedRect(option.rect.adjusted(0, 1, 0, -1), 6, 6)
         area = option.rect.adjusted(12, 0, -12, 0)
-        end = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
+        mirrored = option.direction == Qt.LayoutDirection.RightToLeft
+        side = Qt.AlignmentFlag.AlignLeft if mirrored else Qt.AlignmentFlag.AlignRight
+        as_written = Qt.TextFlag.TextForceLeftToRight  # Ctrl+= is never =+Ctrl
+        end = Qt.AlignmentFlag.AlignVCenter | side | as_written
         painter.setFont(text_font(SMALL_PIXELS))
         painter.setPen(QColor(theme.muted))
         painter.drawText(area, end, entry.note)
@@ -260,7 +265,9 @@ class Palette(QFrame):
 
     def _fit(self) -> None:
         rows = self.model.rowCount()
-        self.list.setFixedHeight(scaled(_ROW) * min(rows, _MOST_ROWS))
+        ground = self.parentWidget()
+        room = (ground.height() - scaled(160)) // scaled(_ROW) if ground else _MOST_ROWS
+        self.list.setFixedHeight(scaled(_ROW) * max(1, min(rows, _MOST_ROWS, room)))
         self.list.setVisible(rows > 0)
         self._none.setVisible(rows == 0)
         if rows:

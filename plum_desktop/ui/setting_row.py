@@ -23,7 +23,11 @@ from plum_desktop.ui.controls import Choice, IconButton, label, small
 from plum_desktop.ui.theme import scaled
 
 _LONG = ("persona",)
-FIELD_WIDTH = 240
+
+
+def field_width() -> int:
+    """Of what a setting is set in, in pixels; the words beside it need room as well."""
+    return min(scaled(240), 340)
 
 
 class SettingRow(QWidget):
@@ -36,6 +40,7 @@ class SettingRow(QWidget):
         self._default: Any = field.default
         self._choices: tuple[str, ...] = field.metadata["choices"]
         self._long = field.name in _LONG
+        self._unit: str = field.metadata["unit"]
         title, text = self.tr(field.metadata["title"]), self.tr(field.metadata["help"])
         default = self.tr("Default: {value}").format(value=self._shown(field.default))
         self.words = f"{title} {text} {self.tr(field.metadata['group'])}".casefold()
@@ -48,8 +53,7 @@ class SettingRow(QWidget):
         name = label(title)
         name.setBuddy(self.editor)
         said.addWidget(name)
-        said.addWidget(small(text, wrap=True))
-        said.addWidget(small(default, wrap=True))
+        said.addWidget(small(f"{text} · {default}", wrap=True))
         self.reset_button = IconButton(
             "undo", self.tr("{setting}: back to the default").format(setting=title), size=16
         )
@@ -65,6 +69,7 @@ class SettingRow(QWidget):
             column.setContentsMargins(0, 8, 0, 8)
             column.addLayout(row)
             column.addWidget(self.editor)
+            column.setSpacing(8)
         else:
             self.setLayout(row)
             row.setContentsMargins(0, 8, 0, 8)
@@ -112,6 +117,7 @@ class SettingRow(QWidget):
             number.setRange(int(metadata["least"]), int(metadata["most"] or 1_000_000))
             number.lineEdit().setTextMargins(6, 0, 0, 0)
             number.setGroupSeparatorShown(True)
+            number.setSuffix(metadata["unit"])
             number.editingFinished.connect(lambda: self.changed.emit(number.value()))
             return number
         if kind is float:
@@ -134,7 +140,8 @@ class SettingRow(QWidget):
     def _shown(self, value: object) -> str:
         if isinstance(value, str):
             return self._word(value) if value else self.tr("empty")
-        return words.number(value) if isinstance(value, int) else words.real(float(str(value)))
+        number = words.number(value) if isinstance(value, int) else words.real(float(str(value)))
+        return number + self._unit
 
     def _word(self, choice: str) -> str:
         return {
@@ -150,7 +157,7 @@ class SettingRow(QWidget):
         if self._long:
             self.editor.setFixedHeight(scaled(84))
         else:
-            self.editor.setFixedWidth(scaled(FIELD_WIDTH))
+            self.editor.setFixedWidth(field_width())
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -97,6 +97,7 @@ class SideBar(QFrame):
         around.addWidget(self._undo)
         box.addLayout(around)
         box.addLayout(self._make_navigation())
+        self._find_edge()
         self.set_mode("full")
 
     def _make_top(self) -> QHBoxLayout:
@@ -266,6 +267,12 @@ class SideBar(QFrame):
             self._draw_icons()
         elif event.type() == QEvent.Type.FontChange:
             self.set_mode(self._mode)
+        elif event.type() == QEvent.Type.LayoutDirectionChange:
+            self._find_edge()
+
+    def _find_edge(self) -> None:
+        """Say which side the line is on, which a style sheet cannot mirror."""
+        set_property(self, "mirrored", self.layoutDirection() == Qt.LayoutDirection.RightToLeft)
 
     def _draw_icons(self) -> None:
         theme = current_theme()

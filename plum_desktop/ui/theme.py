@@ -22,6 +22,7 @@ from plum_desktop.base.paths import resource
 TEXT_PIXELS = 15
 INTERFACE_PIXELS = 14
 SMALL_PIXELS = 13
+SIZES = (12, SMALL_PIXELS, INTERFACE_PIXELS, TEXT_PIXELS, 20)  # that `set_type` takes
 LINE_WIDTH = 72  # characters
 
 
@@ -126,7 +127,8 @@ def _style_sheet(theme: Theme) -> str:
     colours = dataclasses.asdict(theme)
     sheet = resource("themes", "window.qss").read_text(encoding="utf-8")
     sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
-    return re.sub(r"@(\w+)", lambda match: colours[match[1]], sheet)
+    sizes = "".join(f'*[pixels="{size}"] {{ font-size: {scaled(size)}px; }}\n' for size in SIZES)
+    return re.sub(r"@(\w+)", lambda match: colours[match[1]], sheet) + sizes
 
 
 def text_size() -> int:
@@ -155,9 +157,9 @@ def code_font() -> QFont:
 
 
 def set_type(widget: QWidget, pixels: int, *, bold: bool = False) -> None:
-    """Have `widget` write in our size, whatever the text size becomes."""
-    widget.setProperty("pixels", pixels)
-    widget.setProperty("bold", bold)
+    """Have `widget` write in one of our SIZES, whatever the text size becomes."""
+    assert pixels in SIZES
+    widget.setProperty("pixels", pixels)  # for the style sheet, which has the last word
     widget.setFont(text_font(pixels, bold=bold))
 
 
@@ -165,9 +167,7 @@ def apply_text_size(app: QApplication, percent: int) -> None:
     """Write everything at `percent` of our size, what is on screen included."""
     app.setProperty("textSize", percent)
     app.setFont(text_font(INTERFACE_PIXELS))
-    for widget in app.allWidgets():
-        if pixels := widget.property("pixels"):
-            widget.setFont(text_font(pixels, bold=widget.property("bold")))
+    app.setStyleSheet(_style_sheet(current_theme()))
 
 
 def set_property(widget: QWidget, name: str, value: object) -> None:

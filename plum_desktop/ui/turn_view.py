@@ -33,7 +33,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from plum_desktop.ui.controls import IconButton, button, label, small
+from plum_desktop.ui.controls import IconButton, align_leading, button, label, small
 from plum_desktop.ui.markdown import Block, blocks_of, highlighted, plain_blocks_of, prose_style
 from plum_desktop.ui.theme import (
     LINE_WIDTH,
@@ -250,6 +250,7 @@ class TurnView(QWidget):
             tone="muted" if mine else "accent", pixels=13, bold=True,
         )  # fmt: skip
         self._who.setParent(self)
+        align_leading(self._who)
         self._wait = small(self.tr("Reading…"))
         self._wait.setParent(self)
         self._note = QWidget(self)
@@ -473,6 +474,8 @@ class TurnView(QWidget):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         kinds = (QEvent.Type.PaletteChange, QEvent.Type.FontChange)
+        if event.type() == QEvent.Type.LayoutDirectionChange:
+            align_leading(self._who)
         if event.type() in kinds and self._shown:
             self.set_turn(self._turn)
 

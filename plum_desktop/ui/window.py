@@ -218,6 +218,7 @@ class MainWindow(QMainWindow):
                 self.result.export_button.rect().bottomLeft()))
         )  # fmt: skip
 
+        self.crash.closed.connect(lambda: self.pages[self.page].setFocus())
         self.palette_sheet.closed.connect(lambda: self._over_all.show_only(None))
         self.tray.open_asked.connect(self.come_forward)
         self.tray.new_asked.connect(self._on_new_from_tray)
