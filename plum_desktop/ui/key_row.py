@@ -37,7 +37,6 @@ class KeyRow(QWidget):
         self.editor.setAccessibleName(named)
         if line := self.editor.findChild(QLineEdit):
             line.setAccessibleName(named)
-            line.setPlaceholderText(self.tr("none; press keys here"))
         said.setBuddy(self.editor)
         self.editor.editingFinished.connect(self._on_edited)
         row.addWidget(self.editor)

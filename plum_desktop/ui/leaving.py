@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from PySide6.QtCore import QCoreApplication, Qt
-from PySide6.QtWidgets import QCheckBox, QMessageBox, QPushButton, QWidget
+from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
+
+from plum_desktop.ui.controls import Switch
 
 Leaving = Literal["stay", "tray", "quit"]
 
@@ -31,7 +33,7 @@ def ask_before_leaving(
     buttons["quit"] = box.addButton(_tr("Quit and go on next time"), roles.AcceptRole)
     box.setDefaultButton(buttons["stay"])
     box.setEscapeButton(buttons["stay"])
-    remember = QCheckBox(_tr("Do this from now on, without asking"))
+    remember = Switch(_tr("Do this from now on, without asking"))
     box.setCheckBox(remember)
 
     def closed() -> None:

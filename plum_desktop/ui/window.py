@@ -302,6 +302,7 @@ class MainWindow(QMainWindow):
                 event.ignore()
                 ask_before_leaving(self, tray=self.tray.there, answered=self._on_leaving_answered)
                 return
+        in_tray = self.isHidden()
         self.hide()
         self._save_state()
         self.tray.hide()
@@ -309,6 +310,8 @@ class MainWindow(QMainWindow):
         self.bridge.close()
         self.lessons.leave()
         event.accept()
+        if in_tray:
+            QApplication.quit()  # no window in sight closes, so Qt would go on
 
     def _on_leaving_answered(self, what: Leaving, remember: bool) -> None:
         if remember:

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from plum_desktop.base.crash import CrashFile, described
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.ui.window import MainWindow
-from tests.ui.conftest import button
+from tests.ui.conftest import button, run_program
 from tests.ui.double import DoublePlum
 
 SECRET = "my doctor's name is Ruth"
@@ -83,33 +80,8 @@ def test_no_room_for_a_report_is_no_second_crash(tmp_path: Path, error: Exceptio
     crash.close()
 
 
-def run(folder: DataFolder, code: str) -> subprocess.CompletedProcess[str]:
-    """Run the real program, with `code` put where its window starts."""
-    program = (
-        "import sys, pathlib, ctypes, threading\n"
-        "from PySide6.QtCore import QTimer\n"
-        "from plum_desktop.base.paths import open_data_folder\n"
-        "from plum_desktop.ui import application\n"
-        "def act(window):\n"
-        f"    secret = {SECRET!r}\n"
-        f"    {code}\n"
-        "class Window(application.MainWindow):\n"
-        "    def start(self):\n"
-        "        super().start(warm=False)\n"
-        "        QTimer.singleShot(50, self, lambda: act(self))\n"
-        "        QTimer.singleShot(1500, self, self.leave)\n"
-        "application.MainWindow = Window\n"
-        "sys.exit(application.run(open_data_folder(pathlib.Path(sys.argv[1]))))\n"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", program, str(folder.root)], text=True, capture_output=True,
-        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"}, cwd=Path(__file__).parents[2],
-        timeout=60,
-    )  # fmt: skip
-
-
 def test_a_hard_crash_is_found_at_the_next_start(data_folder: DataFolder) -> None:
-    assert run(data_folder, "ctypes.string_at(0)").returncode != 0
+    assert run_program(data_folder, f"secret = {SECRET!r}; ctypes.string_at(0)").returncode != 0
     report = CrashFile(data_folder.logs).report
     assert "Segmentation fault" in report or "access violation" in report
     assert " in act" in report
@@ -127,7 +99,7 @@ def test_a_hard_crash_is_found_at_the_next_start(data_folder: DataFolder) -> Non
 def test_what_nobody_caught_is_kept_and_the_window_stays(
     code: str, data_folder: DataFolder
 ) -> None:
-    done = run(data_folder, code)
+    done = run_program(data_folder, f"secret = {SECRET!r}; {code}")
     assert done.returncode == 0, done.stderr
     report = CrashFile(data_folder.logs).report
     assert "ValueError" in report
@@ -137,7 +109,7 @@ def test_what_nobody_caught_is_kept_and_the_window_stays(
 
 
 def test_a_start_that_went_well_leaves_nothing(data_folder: DataFolder) -> None:
-    assert run(data_folder, "window.leave()").returncode == 0
+    assert run_program(data_folder, "window.leave()").returncode == 0
     assert list(data_folder.logs.glob("crash*")) == []
     assert not data_folder.logs.joinpath("fault.txt").exists()
 

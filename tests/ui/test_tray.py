@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QApplication, QCheckBox, QMessageBox, QSystemTrayIcon
+from PySide6.QtWidgets import QApplication, QMessageBox, QSystemTrayIcon
 from pytestqt.qtbot import QtBot
 
+from plum_desktop.base.paths import DataFolder
 from plum_desktop.ui.tray import Tray, progress, said
 from plum_desktop.ui.window import MainWindow
+from tests.ui.conftest import run_program
 from tests.ui.double import DoublePlum, done, refused
 
 Open = Callable[[], MainWindow]
@@ -106,7 +108,7 @@ def test_learning_goes_on_in_the_tray(
     learning(window, double, qtbot)
     assert not window.close()
     qtbot.wait_until(lambda: box(qapp) is not None)
-    box(qapp).findChild(QCheckBox).setChecked(True)
+    box(qapp).checkBox().setChecked(True)
     answer("Go on in the tray")
     qtbot.wait_until(lambda: not window.isVisible())
     assert not qapp.quitOnLastWindowClosed()
@@ -130,3 +132,14 @@ def test_quitting_can_be_remembered(
     learning(window, double, qtbot)
     assert window.close()
     assert double.learning.job.left
+
+
+def test_the_program_lives_on_in_the_tray_and_can_be_quit_from_there(
+    data_folder: DataFolder,
+) -> None:
+    hides = "window._go_to_tray()"
+    lives = "QTimer.singleShot(600, window, lambda: print('lives', flush=True))"
+    quits = "QTimer.singleShot(900, window, window.tray.quit_asked.emit)"
+    done = run_program(data_folder, f"{hides}; {lives}; {quits}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["lives"]
