@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,16 +18,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from plum_desktop.base.errors import DamagedFile, PlumError
-from plum_desktop.base.files import FileLock, read_json, write_json
-from plum_desktop.ui import words
+from plum_desktop.base.errors import PlumError
+from plum_desktop.base.files import FileLock
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.commands import Commands
-from plum_desktop.ui.controls import Notice, announce, button
+from plum_desktop.ui.controls import announce
 from plum_desktop.ui.conversation import Conversation
 from plum_desktop.ui.crash_notice import CrashNotice
 from plum_desktop.ui.exchange import ChatExchange
 from plum_desktop.ui.export import AdapterExport
+from plum_desktop.ui.interrupted import InterruptedOffer
 from plum_desktop.ui.learn_sheet import LearnSheet
 from plum_desktop.ui.learning_page import LearningPage
 from plum_desktop.ui.leaving import Leaving, ask_before_leaving
@@ -39,6 +37,7 @@ from plum_desktop.ui.models_page import ModelsPage
 from plum_desktop.ui.overlay import Overlay
 from plum_desktop.ui.page import Page
 from plum_desktop.ui.palette import Entry, Palette
+from plum_desktop.ui.place import Place, load_place, save_place
 from plum_desktop.ui.result_card import ResultView
 from plum_desktop.ui.settings_page import SettingsPage
 from plum_desktop.ui.side_bar import Mode, SideBar
@@ -57,8 +56,6 @@ _NARROW, _NARROWEST = 820, 600  # below these widths: icons only, and no side ba
 _TEXT_SIZES = (80, 90, 100, 110, 125, 150, 175, 200)  # percent
 _RECENT = 12  # chats in the palette
 
-log = logging.getLogger(__name__)
-
 
 class MainWindow(QMainWindow):
     """Everything on screen.  `start` begins the work that needs a running event loop."""
@@ -74,8 +71,8 @@ class MainWindow(QMainWindow):
         self._wanted_mode: Mode = "full"  # where there is room for it
         self._leaving = False
         self._warm = False  # whether to load what the next reply will need
-        self._state_file = plum.folder.root / "window.json"
-        self._last = ("chat", "")  # page and chat that were on screen when it was closed last
+        self._place_file = plum.folder.root / "window.json"
+        self._last = load_place(self._place_file)
         self.commands = Commands(self)
         self._make_commands()
 
@@ -95,8 +92,7 @@ class MainWindow(QMainWindow):
         for page in self.pages.values():
             self.stack.addWidget(page)
         self.status = StatusLine(self.lessons)
-        self.offer = Notice()
-        self.offer.hide()
+        self.offer = InterruptedOffer(self.lessons)
         self.crash = CrashNotice(crash)
         self._lay_out()
 
@@ -111,7 +107,10 @@ class MainWindow(QMainWindow):
         self.tray = Tray(self.lessons, self)
         self._connect()
         self.commands.choose(plum.settings.keys)
-        self._load_state()
+        self.restoreGeometry(QByteArray(self._last.geometry))
+        if self._last.side == "rail":
+            self._wanted_mode = "rail"
+        self._fit_side()
 
     def _lay_out(self) -> None:
         right = QWidget()
@@ -218,7 +217,8 @@ class MainWindow(QMainWindow):
                 self.result.export_button.rect().bottomLeft()))
         )  # fmt: skip
 
-        self.crash.closed.connect(lambda: self.pages[self.page].setFocus())
+        for each in (self.crash, self.offer):
+            each.closed.connect(lambda: self.pages[self.page].setFocus())
         self.palette_sheet.closed.connect(lambda: self._over_all.show_only(None))
         self.tray.open_asked.connect(self.come_forward)
         self.tray.new_asked.connect(self._on_new_from_tray)
@@ -227,7 +227,6 @@ class MainWindow(QMainWindow):
         self.lessons.ended.connect(self._on_learning_ended)
         self.lessons.failed.connect(self.say)
         self.lessons.serving_changed.connect(self._on_serving_changed)
-        self.lessons.changed.connect(self._show_offer)
         self.bridge.failed.connect(self.say)
         self.bridge.store_changed.connect(self._on_store_changed)
 
@@ -256,15 +255,14 @@ class MainWindow(QMainWindow):
         self._go_where_it_was()
 
     def _go_where_it_was(self) -> None:
-        page, chat_id = self._last
-        if chat_id:
+        if chat_id := self._last.chat:
             chats = self.plum.store.chats
             self.bridge.ask(
                 lambda: chats.get(chat_id),
                 lambda _: self._reopen(chat_id), lambda _: None, owner=self,  # deleted meanwhile
             )  # fmt: skip
-        if page != "chat":
-            self.show_page(page)
+        if self._last.page in self.pages and self._last.page != "chat":
+            self.show_page(self._last.page)
 
     def _reopen(self, chat_id: str) -> None:
         """Open the chat of last time, if nothing was begun since."""
@@ -304,7 +302,7 @@ class MainWindow(QMainWindow):
                 return
         in_tray = self.isHidden()
         self.hide()
-        self._save_state()
+        self._save_place()
         self.tray.hide()
         self.side.commit_delete()
         self.bridge.close()
@@ -325,7 +323,7 @@ class MainWindow(QMainWindow):
 
     def _go_to_tray(self) -> None:
         """Out of sight, and learning on."""
-        self._save_state()
+        self._save_place()
         self.side.commit_delete()
         QApplication.setQuitOnLastWindowClosed(False)
         self.hide()
@@ -344,25 +342,10 @@ class MainWindow(QMainWindow):
         self.come_forward()
         self.new_chat()
 
-    def _load_state(self) -> None:
-        with contextlib.suppress(FileNotFoundError, DamagedFile, ValueError, TypeError, KeyError):
-            state = read_json(self._state_file)
-            self.restoreGeometry(QByteArray(base64.b64decode(state["geometry"])))
-            if state["side"] in ("full", "rail"):
-                self._wanted_mode = state["side"]
-            if state["page"] in self.pages:
-                self._last = (state["page"], str(state["chat"] or ""))
-        self._fit_side()
-
-    def _save_state(self) -> None:
-        state = {
-            "geometry": base64.b64encode(self.saveGeometry().data()).decode(),
-            "side": self._wanted_mode, "page": self.page, "chat": self.conversation.chat_id,
-        }  # fmt: skip
-        try:
-            write_json(self._state_file, state)
-        except PlumError:
-            log.warning("the window's place could not be saved")
+    def _save_place(self) -> None:
+        chat_id = self.conversation.chat_id or ""
+        geometry = bytes(self.saveGeometry().data())
+        save_place(self._place_file, Place(geometry, self._wanted_mode, self.page, chat_id))
 
     # Pages
 
@@ -519,30 +502,6 @@ class MainWindow(QMainWindow):
     def _on_details_asked(self) -> None:
         self.lessons.put_away()
         self.show_page("learning")
-
-    def _show_offer(self) -> None:
-        """An interrupted job is offered, never begun again unasked."""
-        run = self.lessons.interrupted
-        if run is None or self.lessons.running:
-            focus = QApplication.focusWidget()
-            had_focus = focus is not None and self.offer.isAncestorOf(focus)
-            self.offer.hide()
-            if had_focus:
-                self.pages[self.page].setFocus()
-            return
-        if not self.offer.isHidden():
-            return
-        self.offer.say(
-            self.tr("Learning from {chats} was interrupted ({when}).").format(
-                chats=words.chats(len(run.chats)), when=words.moment(run.created)
-            )
-        )
-        self.offer.set_buttons(
-            button(self.tr("Go on"), "primary", self.lessons.resume_interrupted),
-            button(self.tr("Not now"), "plain", self.lessons.put_off_interrupted),
-            button(self.tr("Drop it"), "quiet", self.lessons.discard_interrupted),
-        )
-        self.offer.show()
 
     def _on_serving_changed(self) -> None:
         self._learn_what_is_remembered()
