@@ -37,12 +37,14 @@ from plum_desktop.ui.theme import (
     SMALL_PIXELS,
     current_theme,
     icon,
+    scaled,
     set_property,
     set_type,
 )
 
 Tone = Literal["plain", "muted", "accent", "danger", "warn", "good", "on_accent"]
 Kind = Literal["plain", "primary", "quiet", "danger", "row"]
+_REDRAWN = (QEvent.Type.PaletteChange, QEvent.Type.FontChange)
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -161,8 +163,7 @@ class IconButton(QToolButton):
         self, name: str, text: str, *, tone: Tone = "muted", size: int = 18, command: str = ""
     ) -> None:
         super().__init__()
-        self._icon, self._tone = name, tone
-        self.setIconSize(QSize(size, size))
+        self._icon, self._tone, self._size = name, tone, size
         self.set_text(text, command)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -185,12 +186,13 @@ class IconButton(QToolButton):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
+        if event.type() in _REDRAWN:
             self._draw()
 
     def _draw(self) -> None:
         theme = current_theme()
         colour = theme.text if self._tone == "plain" else getattr(theme, self._tone)
+        self.setIconSize(QSize(scaled(self._size), scaled(self._size)))
         self.setIcon(icon(self._icon, colour, theme.edge))
 
 
@@ -200,7 +202,6 @@ class IconLabel(QLabel):
     def __init__(self, name: str, *, tone: Tone = "muted", size: int = 18) -> None:
         super().__init__()
         self._icon, self._tone, self._size = name, tone, size
-        self.setFixedSize(size, size)
         self._draw()
 
     def set_icon(self, name: str, tone: Tone) -> None:
@@ -209,15 +210,15 @@ class IconLabel(QLabel):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
+        if event.type() in _REDRAWN:
             self._draw()
 
     def _draw(self) -> None:
         theme = current_theme()
         colour = theme.text if self._tone == "plain" else getattr(theme, self._tone)
-        ratio = self.devicePixelRatioF()
-        pixmap = icon(self._icon, colour).pixmap(QSize(self._size, self._size), ratio)
-        self.setPixmap(pixmap)
+        size = QSize(scaled(self._size), scaled(self._size))
+        self.setFixedSize(size)
+        self.setPixmap(icon(self._icon, colour).pixmap(size, self.devicePixelRatioF()))
 
 
 class Switch(QCheckBox):

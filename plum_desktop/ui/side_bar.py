@@ -6,7 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import (
+    QEvent,
+    QItemSelectionModel,
+    QModelIndex,
+    QPoint,
+    QSize,
+    Qt,
+    QTimer,
+    Signal,
+)
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -276,10 +285,13 @@ class SideBar(QFrame):
 
     def _draw_icons(self) -> None:
         theme = current_theme()
+        size = QSize(scaled(16), scaled(16))
         self.new_button.setIcon(icon("new", theme.text))
+        self.new_button.setIconSize(size)
         self._glass.setIcon(icon("search", theme.muted))
         for name, made in self.page_buttons.items():
             made.setIcon(icon(name, theme.text, theme.muted))
+            made.setIconSize(size)
 
     def _say_empty(self) -> None:
         if self.search.text().strip():
