@@ -6,20 +6,23 @@ import hashlib
 import logging
 import signal
 import sys
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QLocale, QObject, QTimer, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 from PySide6.QtWidgets import QApplication
 
 from plum_desktop import __version__
+from plum_desktop.base.crash import CrashFile
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.ui.bridge import sentence
-from plum_desktop.ui.theme import apply_theme, icon, text_font
+from plum_desktop.ui.theme import INTERFACE_PIXELS, apply_text_size, apply_theme, icon, text_font
+from plum_desktop.ui.translations import load_translations
 from plum_desktop.ui.window import MainWindow
 
 if TYPE_CHECKING:
@@ -29,7 +32,6 @@ log = logging.getLogger(__name__)
 
 _HELLO = b"raise\n"
 _CALL_MS = 2000
-_INTERFACE_PIXELS = 14
 
 
 class OneWindow(QObject):
@@ -90,7 +92,8 @@ def make_application(arguments: list[str]) -> QApplication:
     QApplication.setDesktopFileName("plum-desktop")
     app = QApplication(arguments)
     QApplication.setStyle("Fusion")
-    app.setFont(text_font(_INTERFACE_PIXELS))
+    app.setFont(text_font(INTERFACE_PIXELS))
+    load_translations(app, QLocale())
     picture: QIcon = icon("plum", "#7B3F8C")
     app.setWindowIcon(picture)
     return app
@@ -111,22 +114,31 @@ def run(folder: DataFolder) -> int:
         if one.call_other():
             return 0
         raise PlumError("Plum Desktop is open already, and does not answer; close it first.")
+    crash = CrashFile(folder.logs)
+    crash.watch()
     try:
         plum = Plum(folder)
         try:
-            return _show(app, one, plum)
+            return _show(app, one, plum, crash)
         finally:
             plum.close()
+    except PlumError:
+        raise
+    except Exception as error:
+        crash.keep(error)
+        raise
     finally:
+        crash.close()
         one.release()
 
 
-def _show(app: QApplication, one: OneWindow, plum: Plum) -> int:
+def _show(app: QApplication, one: OneWindow, plum: Plum, crash: CrashFile) -> int:
     apply_theme(app, plum.settings.theme)
+    apply_text_size(app, plum.settings.text_size)
     app.styleHints().colorSchemeChanged.connect(lambda _: apply_theme(app, plum.settings.theme))
-    window = MainWindow(plum)
-    one.called.connect(lambda: _raise(window))
-    _report_defects(window)
+    window = MainWindow(plum, crash)
+    one.called.connect(window.come_forward)
+    _report_defects(window, crash)
     signs = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(sign, lambda *_: window.leave()) for sign in signs]
     app.commitDataRequest.connect(lambda _: window.leave())  # the session ends
@@ -139,23 +151,22 @@ def _show(app: QApplication, one: OneWindow, plum: Plum) -> int:
     status = app.exec()
     for sign, handler in zip(signs, before, strict=True):
         signal.signal(sign, handler)
-    sys.excepthook = sys.__excepthook__
+    sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
     return status
 
 
-def _raise(window: MainWindow) -> None:
-    window.setWindowState(window.windowState() & ~window.windowState().WindowMinimized)
-    window.show()
-    window.raise_()
-    window.activateWindow()
-
-
-def _report_defects(window: MainWindow) -> None:
-    """A defect in a slot is logged and said, and the window stays."""
+def _report_defects(window: MainWindow, crash: CrashFile) -> None:
+    """A defect in a slot is logged, said and kept, and the window stays."""
 
     def hook(
         _kind: type[BaseException], error: BaseException, _where: TracebackType | None
     ) -> None:
+        crash.keep(error)
         window.say(sentence(error))
 
-    sys.excepthook = hook
+    def thread_hook(failed: threading.ExceptHookArgs) -> None:
+        if failed.exc_value is not None:
+            crash.keep(failed.exc_value)
+            sentence(failed.exc_value)  # for the log
+
+    sys.excepthook, threading.excepthook = hook, thread_hook

@@ -161,9 +161,9 @@ class Bridge(QObject):
 
         def ended(error: str | None) -> None:
             self._pace.stop()
-            last, self._newest, self._told = self._newest, None, True
-            if last:  # a temporary chat has its text from here alone
-                self.reply_grew.emit(*last)
+            newest, self._newest, self._told = self._newest, None, True
+            if newest:  # a temporary reply is stored nowhere else
+                self.reply_grew.emit(*newest)
             self.reply_ended.emit(chat_id, error)
 
         relayed = self._from_any_thread(grow)

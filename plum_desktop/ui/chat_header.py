@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy
 
 from plum_desktop.ui import words
 from plum_desktop.ui.controls import ElidedLabel, IconButton, Switch, button
@@ -30,7 +30,8 @@ class ChatHeader(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("header")
-        self.setFixedHeight(56)
+        self.setMinimumHeight(56)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 0, 8, 0)
         row.setSpacing(12)
@@ -44,7 +45,7 @@ class ChatHeader(QFrame):
         self.memory.clicked.connect(self.memory_switched)
         row.addWidget(self.memory)
         self.options = IconButton(
-            "adjust", self.tr("Persona, temperature and model of this chat"), shortcut="Ctrl+."
+            "adjust", self.tr("Persona, temperature and model of this chat"), command="options"
         )
         self.options.clicked.connect(self.options_asked)
         row.addWidget(self.options)

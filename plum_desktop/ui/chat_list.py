@@ -6,9 +6,10 @@ import dataclasses
 import html
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -34,7 +35,7 @@ from PySide6.QtWidgets import (
 
 from plum_desktop.base.types import Chat
 from plum_desktop.ui import words
-from plum_desktop.ui.theme import Theme, current_theme, icon, text_font
+from plum_desktop.ui.theme import Theme, current_theme, icon, scaled, text_font
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -270,6 +271,11 @@ class ChatListModel(QAbstractListModel):
                 return self.index(at)
         return QModelIndex()
 
+    def recent(self, most: int) -> list[Chat]:
+        """The chats on screen that were used last."""
+        there = [chat for chat in self._chats if chat.id not in self._hidden]
+        return sorted(there, key=lambda chat: -chat.updated)[:most]
+
     def chat_count(self) -> int:
         """How many chats there are, those in closed folders included."""
         return sum(chat.id not in self._hidden for chat in self._chats)
@@ -304,6 +310,7 @@ def _with_parents(path: str) -> list[str]:
 
 
 Row = str | FolderRow | Chat  # a section's name, a folder, or a chat
+Placed = Callable[[QRect], QRect]  # a part of a row told as from the left, where it goes
 _TEXT_ROLES = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole)
 
 
@@ -311,7 +318,7 @@ class ChatDelegate(QStyledItemDelegate):
     """One line a chat or a folder, a little air above a section."""
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(120, ROW_HEIGHT)
+        return QSize(120, scaled(ROW_HEIGHT))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         chat, folder = index.data(ChatRole), index.data(FolderRole)
@@ -321,41 +328,47 @@ class ChatDelegate(QStyledItemDelegate):
         if chat is None and folder is None:
             painter.setFont(text_font(12, bold=True))
             painter.setPen(QColor(theme.muted))
-            area = option.rect.adjusted(16, 8, -8, 0)
+            area = option.rect.adjusted(16, 8, -16, 0)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, index.data())
         else:
             paint_ground(painter, option, theme)
             indent = 16 + _INDENT * min(index.data(DepthRole), _DEEPEST)
             area = option.rect.adjusted(indent, 0, -14, 0)
+            placed = partial(QStyle.visualRect, option.direction, option.rect)
             if folder is not None:
-                self._paint_folder(painter, area, folder, theme)
+                self._paint_folder(painter, area, placed, folder, theme)
             else:
-                self._paint_chat(painter, area, chat, theme)
+                self._paint_chat(painter, area, placed, chat, theme)
         painter.restore()
 
+    @staticmethod
     def _paint_folder(
-        self, painter: QPainter, area: QRect, folder: FolderRow, theme: Theme
+        painter: QPainter, area: QRect, placed: Placed, folder: FolderRow, theme: Theme
     ) -> None:
         arrow = QRect(area.left() - 3, area.center().y() - 6, 14, 14)
-        icon("down" if folder.open else "next", theme.muted).paint(painter, arrow)
+        shut = "previous" if painter.layoutDirection() == _FROM_RIGHT else "next"
+        icon("down" if folder.open else shut, theme.muted).paint(painter, placed(arrow))
         painter.setFont(text_font(12))
         painter.setPen(QColor(theme.muted))
         count = words.number(folder.count)
-        painter.drawText(area, _RIGHT, count)
         width = painter.fontMetrics().horizontalAdvance(count) + 8
+        figure = QRect(area.right() - width, area.top(), width, area.height())
+        painter.drawText(placed(figure), _RIGHT, count)
         painter.setFont(text_font(14))
         painter.setPen(QColor(theme.text))
-        _paint_line(painter, area.adjusted(_INDENT, 0, -width, 0), folder.name)
+        _paint_line(painter, placed(area.adjusted(_INDENT, 0, -width, 0)), folder.name)
 
-    def _paint_chat(self, painter: QPainter, area: QRect, chat: Chat, theme: Theme) -> None:
+    def _paint_chat(
+        self, painter: QPainter, area: QRect, placed: Placed, chat: Chat, theme: Theme
+    ) -> None:
         right = area.right()
         for name in self._signs(chat):
             sign = QRect(right - 14, area.center().y() - 7, 14, 14)
-            icon(name, theme.muted).paint(painter, sign)
+            icon(name, theme.muted).paint(painter, placed(sign))
             right -= 20
         painter.setFont(text_font(14))
         painter.setPen(QColor(theme.text if not chat.archived else theme.muted))
-        _paint_line(painter, area.adjusted(0, 0, right - area.right(), 0), chat.title)
+        _paint_line(painter, placed(area.adjusted(0, 0, right - area.right(), 0)), chat.title)
 
     @staticmethod
     def _signs(chat: Chat) -> list[str]:
@@ -392,6 +405,7 @@ class ChatDelegate(QStyledItemDelegate):
         editor.setGeometry(option.rect.adjusted(8, 2, -8, -2))
 
 
+_FROM_RIGHT = Qt.LayoutDirection.RightToLeft
 _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from PySide6.QtCore import QMimeData, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QTextEdit, QVBoxLayout
 
 from plum_desktop.ui import words
 from plum_desktop.ui.attachments import Attached, Chip, Chips, paths_in
+from plum_desktop.ui.commands import set_tip, with_keys
 from plum_desktop.ui.controls import IconButton, button, small
-from plum_desktop.ui.theme import set_property, text_font
+from plum_desktop.ui.theme import TEXT_PIXELS, set_property, set_type
 
 MemoryState = Literal["on", "off", "temporary"]
 _MOST_LINES = 8
@@ -35,7 +36,7 @@ class _Field(QTextEdit):
         self.setAcceptRichText(False)
         self.setTabChangesFocus(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setFont(text_font())
+        set_type(self, TEXT_PIXELS)
         self.document().setDocumentMargin(2)
         self.setStyleSheet("background: transparent; border: none; padding: 0;")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -55,6 +56,11 @@ class _Field(QTextEdit):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._fit()
 
     def sizeHint(self) -> QSize:
         return QSize(super().sizeHint().width(), self.height())
@@ -120,7 +126,7 @@ class Composer(QFrame):
 
         row = QHBoxLayout()
         row.setSpacing(8)
-        self._attach = IconButton("attach", self.tr("Attach files"), shortcut="Ctrl+O")
+        self._attach = IconButton("attach", self.tr("Attach files"), command="attach")
         self._attach.clicked.connect(self.files_asked)
         row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
         self._field = _Field()
@@ -216,9 +222,10 @@ class Composer(QFrame):
     def _show_button(self) -> None:
         self._go.set_icon("stop" if self._busy else "send")
         if self._busy:
-            self._go.set_text(self.tr("Stop"), "Esc")
+            self._go.set_text(self.tr("Stop"), "escape")
         else:
-            self._go.set_text(self.tr("Send"), "Return")
+            self._go.set_text(self.tr("Send"))
+            set_tip(self._go, with_keys(self.tr("Send"), self.tr("Enter")))
         self._go.setEnabled(self._busy or bool(self.text().strip()))
 
     def _on_entered(self) -> None:

@@ -11,7 +11,6 @@ from PySide6.QtGui import (
     QAccessibleAnnouncementEvent,
     QColor,
     QKeyEvent,
-    QKeySequence,
     QPainter,
     QPaintEvent,
     QPen,
@@ -25,16 +24,27 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QStyle,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from plum_desktop.ui import words
-from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, icon, set_property, text_font
+from plum_desktop.ui.commands import set_tip
+from plum_desktop.ui.theme import (
+    INTERFACE_PIXELS,
+    SMALL_PIXELS,
+    current_theme,
+    icon,
+    scaled,
+    set_property,
+    set_type,
+)
 
 Tone = Literal["plain", "muted", "accent", "danger", "warn", "good", "on_accent"]
 Kind = Literal["plain", "primary", "quiet", "danger", "row", "chip"]
+_REDRAWN = (QEvent.Type.PaletteChange, QEvent.Type.FontChange)
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -45,7 +55,7 @@ def label(
     made = QLabel(text)
     made.setTextFormat(Qt.TextFormat.PlainText)
     if pixels or bold:
-        made.setFont(text_font(pixels or 14, bold=bold))
+        set_type(made, pixels or INTERFACE_PIXELS, bold=bold)
     made.setProperty("tone", tone)
     made.setWordWrap(wrap)
     if wrap:
@@ -55,6 +65,14 @@ def label(
 
 def small(text: str = "", *, tone: Tone = "muted", wrap: bool = False) -> QLabel:
     return label(text, tone=tone, pixels=SMALL_PIXELS, wrap=wrap)
+
+
+def align_leading(made: QLabel) -> None:
+    """Start where the window's lines do, in whatever language the text is: Qt looks at the text."""
+    mirrored = made.layoutDirection() == Qt.LayoutDirection.RightToLeft
+    align = Qt.AlignmentFlag
+    side = align.AlignRight if mirrored else align.AlignLeft
+    made.setAlignment(side | align.AlignAbsolute | align.AlignVCenter)
 
 
 class _Button(QPushButton):
@@ -80,12 +98,6 @@ def button(
     return made
 
 
-def with_keys(text: str, shortcut: str) -> str:
-    """`text` and the keys that do the same, as this system writes them."""
-    keys = QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
-    return f"{text}  ({keys})"
-
-
 def announce(widget: QWidget, text: str) -> None:
     """Have a screen reader say what a sighted reader sees happen."""
     QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, text))
@@ -104,7 +116,8 @@ class ElidedLabel(QLabel):
         super().__init__()
         self._whole = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setFont(text_font(pixels, bold=bold))
+        align_leading(self)
+        set_type(self, pixels, bold=bold)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.set_whole(text)
 
@@ -127,6 +140,14 @@ class ElidedLabel(QLabel):
         super().resizeEvent(event)
         self._fit()
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self.updateGeometry()
+            self._fit()
+        elif event.type() == QEvent.Type.LayoutDirectionChange:
+            align_leading(self)
+
     def _fit(self) -> None:
         shown = self.fontMetrics().elidedText(
             self._whole, Qt.TextElideMode.ElideRight, max(0, self.width())
@@ -139,19 +160,19 @@ class IconButton(QToolButton):
     """An icon whose name is its tool tip, drawn in the colours of the theme."""
 
     def __init__(
-        self, name: str, text: str, *, tone: Tone = "muted", size: int = 18, shortcut: str = ""
+        self, name: str, text: str, *, tone: Tone = "muted", size: int = 18, command: str = ""
     ) -> None:
         super().__init__()
-        self._icon, self._tone = name, tone
-        self.setIconSize(QSize(size, size))
-        self.set_text(text, shortcut)
+        self._icon, self._tone, self._size = name, tone, size
+        self.set_text(text, command)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._draw()
 
-    def set_text(self, text: str, shortcut: str = "") -> None:
+    def set_text(self, text: str, command: str = "") -> None:
+        """What it does, and the command of the window that does the same."""
         self.setAccessibleName(text)
-        self.setToolTip(with_keys(text, shortcut) if shortcut else text)
+        set_tip(self, text, command)
 
     def set_icon(self, name: str) -> None:
         self._icon = name
@@ -165,12 +186,13 @@ class IconButton(QToolButton):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
+        if event.type() in _REDRAWN:
             self._draw()
 
     def _draw(self) -> None:
         theme = current_theme()
         colour = theme.text if self._tone == "plain" else getattr(theme, self._tone)
+        self.setIconSize(QSize(scaled(self._size), scaled(self._size)))
         self.setIcon(icon(self._icon, colour, theme.edge))
 
 
@@ -180,7 +202,6 @@ class IconLabel(QLabel):
     def __init__(self, name: str, *, tone: Tone = "muted", size: int = 18) -> None:
         super().__init__()
         self._icon, self._tone, self._size = name, tone, size
-        self.setFixedSize(size, size)
         self._draw()
 
     def set_icon(self, name: str, tone: Tone) -> None:
@@ -189,15 +210,15 @@ class IconLabel(QLabel):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
+        if event.type() in _REDRAWN:
             self._draw()
 
     def _draw(self) -> None:
         theme = current_theme()
         colour = theme.text if self._tone == "plain" else getattr(theme, self._tone)
-        ratio = self.devicePixelRatioF()
-        pixmap = icon(self._icon, colour).pixmap(QSize(self._size, self._size), ratio)
-        self.setPixmap(pixmap)
+        size = QSize(scaled(self._size), scaled(self._size))
+        self.setFixedSize(size)
+        self.setPixmap(icon(self._icon, colour).pixmap(size, self.devicePixelRatioF()))
 
 
 class Switch(QCheckBox):
@@ -217,14 +238,16 @@ class Switch(QCheckBox):
         theme = current_theme()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        track = QRectF(2, (self.height() - 18) / 2, 32, 18)
+        mirrored = self.layoutDirection() == Qt.LayoutDirection.RightToLeft
+        track = QRectF(self.width() - 34 if mirrored else 2, (self.height() - 18) / 2, 32, 18)
         if not self.isEnabled():
             painter.setOpacity(0.5)
         on = self.isChecked()
         painter.setPen(QPen(QColor(theme.accent if on else theme.edge), 1))
         painter.setBrush(QColor(theme.accent if on else theme.raised))
         painter.drawRoundedRect(track, 9, 9)
-        knob = QPointF(track.right() - 9 if on else track.left() + 9, track.center().y())
+        at_right = on != mirrored
+        knob = QPointF(track.right() - 9 if at_right else track.left() + 9, track.center().y())
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(theme.on_accent if on else theme.edge))
         painter.drawEllipse(knob, 5.5, 5.5)
@@ -233,7 +256,7 @@ class Switch(QCheckBox):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(track.adjusted(-1.5, -1.5, 1.5, 1.5), 10, 10)
         painter.setPen(QColor(theme.text))
-        area = self.rect().adjusted(42, 0, 0, 0)
+        area = self.rect().adjusted(0, 0, -42, 0) if mirrored else self.rect().adjusted(42, 0, 0, 0)
         middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.drawText(area, middle, self.text())
 
@@ -245,6 +268,7 @@ class Choice(QComboBox):
         super().paintEvent(event)
         painter = QPainter(self)
         spot = QRect(self.width() - 28, (self.height() - 16) // 2, 16, 16)
+        spot = QStyle.visualRect(self.layoutDirection(), self.rect(), spot)
         icon("down", current_theme().muted).paint(painter, spot)
 
 
@@ -313,14 +337,21 @@ class Notice(QFrame):
 class Column(QWidget):
     """A column of at most `widest` pixels, in the middle of whatever is there."""
 
-    def __init__(self, widest: int) -> None:
+    def __init__(self, widest: Callable[[], int]) -> None:
+        """`widest` is asked again when the text size changes."""
         super().__init__()
+        self._widest = widest
         outer = QHBoxLayout(self)
         outer.setContentsMargins(16, 0, 16, 0)
-        inner = QWidget()
-        inner.setMaximumWidth(widest)
+        self._inner = inner = QWidget()
+        inner.setMaximumWidth(widest())
         self.box = QVBoxLayout(inner)
         self.box.setContentsMargins(0, 0, 0, 0)
         outer.addStretch(1)
         outer.addWidget(inner, 1000)
         outer.addStretch(1)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._inner.setMaximumWidth(self._widest())

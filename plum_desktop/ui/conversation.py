@@ -27,7 +27,7 @@ from plum_desktop.ui.meter import Meter, Subject
 from plum_desktop.ui.personas import PersonaDialog
 from plum_desktop.ui.temporary import TEMPORARY, TemporaryChat
 from plum_desktop.ui.turn_list import TurnList
-from plum_desktop.ui.turn_view import GUTTER, column_width
+from plum_desktop.ui.turn_view import column_width, gutter
 from plum_desktop.ui.turns import Turn, TurnModel
 from plum_desktop.ui.welcome import Welcome
 
@@ -119,7 +119,7 @@ class Conversation(QWidget):
         self.notice.hide()
         self._hint = small()
         self._hint.setMinimumHeight(20)
-        column = Column(column_width() + GUTTER)
+        column = Column(lambda: column_width() + gutter())
         column.box.setSpacing(8)
         column.box.addWidget(self.notice)
         column.box.addWidget(self.composer)
@@ -138,12 +138,15 @@ class Conversation(QWidget):
         below.setContentsMargins(0, 0, bar, 0)  # in line with the text above
         below.addWidget(column)
         box.addLayout(below)
-        self.setFocusProxy(self.composer)
 
         bridge.reply_grew.connect(self._on_reply_grew)
         bridge.reply_ended.connect(self._on_reply_ended)
         bridge.engine_progressed.connect(self._on_engine_progressed)
         self.new_chat()
+
+    def setFocus(self) -> None:  # type: ignore[override]
+        """Go to where one writes.  With a focus proxy the tab key would pass the header by."""
+        self.composer.setFocus()
 
     # What is shown
 

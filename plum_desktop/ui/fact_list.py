@@ -10,7 +10,6 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QRect,
-    QRectF,
     QSize,
     Qt,
     Signal,
@@ -19,8 +18,8 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import QListView, QStyleOptionViewItem
 
 from plum_desktop.base.types import Fact
-from plum_desktop.ui.theme import Theme, current_theme, text_font
-from plum_desktop.ui.ticks import TEXT_LEFT, TickDelegate, paint_ground
+from plum_desktop.ui.theme import Theme, current_theme, scaled, text_font
+from plum_desktop.ui.ticks import TEXT_LEFT, TickDelegate, paint_ground, visual
 
 Index = QModelIndex | QPersistentModelIndex
 FactRole = Qt.ItemDataRole.UserRole + 2
@@ -105,10 +104,10 @@ class FactDelegate(TickDelegate):
         view = option.widget
         width = view.viewport().width() if isinstance(view, QListView) else option.rect.width()
         rect = QFontMetrics(text_font(14)).boundingRect(
-            QRect(0, 0, max(80, width - TEXT_LEFT - _BADGE), 4000),
+            QRect(0, 0, max(80, width - TEXT_LEFT - scaled(_BADGE)), 4000),
             Qt.TextFlag.TextWordWrap, str(index.data()),
         )  # fmt: skip
-        return QSize(width, max(38, rect.height() + 18))
+        return QSize(width, max(scaled(38), rect.height() + 18))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         fact: Fact = index.data(FactRole)
@@ -118,16 +117,18 @@ class FactDelegate(TickDelegate):
         paint_ground(painter, option, theme)
         if index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
             self.paint_tick(painter, option, index, theme)
-        area = option.rect.adjusted(TEXT_LEFT, 9, -_BADGE, -9)
+        area = visual(option, option.rect.adjusted(TEXT_LEFT, scaled(9), -scaled(_BADGE), -9))
         painter.setFont(text_font(14))
         gone = fact.state in ("excluded", "contradicted")
         painter.setPen(QColor(theme.muted if gone else theme.text))
         painter.drawText(area, Qt.TextFlag.TextWordWrap, fact.statement)
-        self._paint_badge(painter, option.rect, fact, theme)
+        self._paint_badge(painter, option, fact, theme)
         painter.restore()
 
     @staticmethod
-    def _paint_badge(painter: QPainter, row: QRect, fact: Fact, theme: Theme) -> None:
+    def _paint_badge(
+        painter: QPainter, option: QStyleOptionViewItem, fact: Fact, theme: Theme
+    ) -> None:
         ink, ground = {
             "learned": (theme.good, theme.good_soft), "weak": (theme.warn, theme.warn_soft),
             "waiting": (theme.accent, theme.accent_soft),
@@ -135,7 +136,10 @@ class FactDelegate(TickDelegate):
         painter.setFont(text_font(12))
         text = state_word(fact)
         width = painter.fontMetrics().horizontalAdvance(text) + 16
-        badge = QRectF(row.right() - 10 - width, row.top() + 9, width, 20)
+        row = option.rect
+        badge = visual(
+            option, QRect(row.right() - 10 - width, row.top() + scaled(9), width, scaled(20))
+        )
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(ground))
         painter.drawRoundedRect(badge, 10, 10)

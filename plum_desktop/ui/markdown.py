@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -141,19 +141,22 @@ def plain_blocks_of(text: str) -> list[Block]:
     return blocks
 
 
-def prose_style(theme: Theme, code_family: str) -> str:
-    """The style sheet of prose in a QTextDocument."""
+def prose_style(theme: Theme, code_family: str, scaled: Callable[[int], int]) -> str:
+    """The style sheet of prose in a QTextDocument; `scaled` gives sizes of text in pixels."""
     return f"""
         p, li {{ line-height: 150%; }}
         p.formula {{ margin-left: 24px; }}
         p {{ margin-top: 0; margin-bottom: 12px; }}
         li {{ margin-bottom: 4px; }}
         h1, h2, h3, h4, h5, h6 {{ margin-top: 16px; margin-bottom: 8px; font-weight: 600; }}
-        h1 {{ font-size: 20px; }} h2 {{ font-size: 18px; }} h3 {{ font-size: 16px; }}
-        h4, h5, h6 {{ font-size: 15px; }}
+        h1 {{ font-size: {scaled(20)}px; }} h2 {{ font-size: {scaled(18)}px; }}
+        h3 {{ font-size: {scaled(16)}px; }}
+        h4, h5, h6 {{ font-size: {scaled(15)}px; }}
         a {{ color: {theme.accent}; text-decoration: underline; }}
-        code {{ font-family: '{code_family}'; font-size: 13px; background-color: {theme.code}; }}
-        pre {{ font-family: '{code_family}'; font-size: 13px; background-color: {theme.code};
+        code {{ font-family: '{code_family}'; font-size: {scaled(13)}px;
+                background-color: {theme.code}; }}
+        pre {{ font-family: '{code_family}'; font-size: {scaled(13)}px;
+               background-color: {theme.code};
                white-space: pre-wrap; }}
         blockquote {{ color: {theme.muted}; }}
         table {{ border-collapse: collapse; border-style: solid; border-color: {theme.line};

@@ -10,6 +10,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QRect,
     QRectF,
     QSize,
     Qt,
@@ -37,8 +38,8 @@ from plum_desktop.ui.controls import Choice, button, label, small
 from plum_desktop.ui.fact_editor import FactEditor
 from plum_desktop.ui.fact_list import FactModel, FactView
 from plum_desktop.ui.page import Page
-from plum_desktop.ui.theme import current_theme, text_font
-from plum_desktop.ui.ticks import paint_ground
+from plum_desktop.ui.theme import current_theme, scaled, text_font
+from plum_desktop.ui.ticks import paint_ground, visual
 
 Index = QModelIndex | QPersistentModelIndex
 MemoryRole = Qt.ItemDataRole.UserRole + 1
@@ -123,7 +124,7 @@ class TaughtDelegate(QStyledItemDelegate):
     """Title, date, and a small bar of how well the chat is remembered."""
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(160, _ROW)
+        return QSize(160, scaled(_ROW))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         memory: ChatMemory = index.data(MemoryRole)
@@ -143,12 +144,14 @@ class TaughtDelegate(QStyledItemDelegate):
         below = words.moment(memory.chat.created) if memory.chat else self.tr("outside every chat")
         painter.drawText(area, Qt.AlignmentFlag.AlignBottom, below)
         if memory.recall is not None:
-            track = QRectF(area.right() - 72, area.bottom() - 9, 72, 4)
+            track = QRectF(visual(option, QRect(area.right() - 72, area.bottom() - 9, 72, 4)))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.line))
             painter.drawRoundedRect(track, 2, 2)
             painter.setBrush(QColor(theme.accent))
-            track.setWidth(max(4.0, track.width() * memory.recall))
+            done = max(4.0, track.width() * memory.recall)
+            mirrored = option.direction == Qt.LayoutDirection.RightToLeft
+            track.setLeft(track.right() - done) if mirrored else track.setWidth(done)
             painter.drawRoundedRect(track, 2, 2)
         painter.restore()
 

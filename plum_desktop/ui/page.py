@@ -6,6 +6,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from plum_desktop.ui.controls import Column, IconButton, Notice, label
+from plum_desktop.ui.theme import scaled
 
 PAGE_WIDTH = 880
 
@@ -29,7 +30,8 @@ class Page(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
-        column = _Scrolled(PAGE_WIDTH) if scrolls else Column(PAGE_WIDTH)
+        kind = _Scrolled if scrolls else Column
+        column = kind(lambda: scaled(PAGE_WIDTH))
         box = column.box
         box.setContentsMargins(8, 24, 8, 16)
         box.setSpacing(16)

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from plum_desktop.base.types import SearchFilter
 from plum_desktop.ui import words
-from plum_desktop.ui.controls import with_keys
+from plum_desktop.ui.commands import with_keys
 from plum_desktop.ui.theme import current_theme, icon, set_property
 
 _SOON_MS = 120
@@ -41,7 +41,7 @@ class SearchBox(QWidget):
         self.field = _Field()
         self.field.setObjectName("search")
         self.field.setClearButtonEnabled(True)
-        self.field.setPlaceholderText(with_keys(self.tr("Search"), "Ctrl+K"))
+        self.show_keys("")
         self.field.setAccessibleName(self.tr("Search all chats"))
         self.field.setToolTip(
             self.tr("Also: in:Work  after:2026-10-01  before:2026-11  is:archived  persona:teacher")
@@ -82,6 +82,10 @@ class SearchBox(QWidget):
         self._chips.hide()
         self.set_places([], [])
         self._draw()
+
+    def show_keys(self, keys: str) -> None:
+        """Say which keys lead here."""
+        self.field.setPlaceholderText(with_keys(self.tr("Search"), keys))
 
     def text(self) -> str:
         return self.field.text().strip()

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from plum_desktop.base.types import SearchHit
 from plum_desktop.ui.chat_list import Index, paint_ground
-from plum_desktop.ui.theme import SMALL_PIXELS, Theme, current_theme, text_font
+from plum_desktop.ui.theme import SMALL_PIXELS, Theme, current_theme, scaled, text_font
 
 HitRole = Qt.ItemDataRole.UserRole + 1
 HIT_HEIGHT = 56
@@ -61,7 +61,7 @@ class HitDelegate(QStyledItemDelegate):
     """Title, and under it the words that match, marked."""
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(120, HIT_HEIGHT)
+        return QSize(120, scaled(HIT_HEIGHT))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         hit: SearchHit = index.data(HitRole)
@@ -75,10 +75,12 @@ class HitDelegate(QStyledItemDelegate):
         title = painter.fontMetrics().elidedText(
             hit.title, Qt.TextElideMode.ElideRight, area.width()
         )
-        upper = QRect(area.left(), area.top(), area.width(), 20 if hit.snippet else area.height())
+        upper = QRect(
+            area.left(), area.top(), area.width(), scaled(20) if hit.snippet else area.height()
+        )
         painter.drawText(upper, Qt.AlignmentFlag.AlignVCenter, title)
         if hit.snippet:
-            self._paint_snippet(painter, area.adjusted(0, 22, 0, 0), hit.snippet, theme)
+            self._paint_snippet(painter, area.adjusted(0, scaled(22), 0, 0), hit.snippet, theme)
         painter.restore()
 
     @staticmethod
@@ -91,7 +93,9 @@ class HitDelegate(QStyledItemDelegate):
         document.setDefaultFont(text_font(SMALL_PIXELS))
         option = document.defaultTextOption()
         option.setWrapMode(option.WrapMode.NoWrap)
+        option.setTextDirection(painter.layoutDirection())
         document.setDefaultTextOption(option)
+        document.setTextWidth(area.width())
         document.setHtml(text)
         painter.translate(area.topLeft())
         painter.setClipRect(QRect(0, 0, area.width(), area.height()))

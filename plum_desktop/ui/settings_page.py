@@ -1,33 +1,28 @@
-"""The Settings page, built from the fields of `base.settings.Settings`."""
+"""The Settings page, built from the fields of `base.settings.Settings` and the window's keys."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, get_type_hints
+from functools import partial
+from typing import get_type_hints
 
-from PySide6.QtCore import QEvent, QObject, Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QFocusEvent
-from PySide6.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QFrame,
-    QHBoxLayout,
-    QLineEdit,
-    QPlainTextEdit,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from plum_desktop.base.settings import Settings
 from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.controls import Choice, button, label, small
+from plum_desktop.ui.commands import Commands
+from plum_desktop.ui.controls import button, label, small
+from plum_desktop.ui.key_row import KeyRow
 from plum_desktop.ui.page import Page
+from plum_desktop.ui.setting_row import SettingRow
 from plum_desktop.ui.words import breakable
 
-_ELSEWHERE = ("model",)  # chosen on the Models page
-_LONG = ("persona",)
-_FIELD_WIDTH = 240
+_ELSEWHERE = ("model", "keys")  # chosen on the Models page, and in rows of their own
+_GROUPS = (  # in their order; others follow
+    "Window", "Answers", "Learning", "Learning by itself", "Models", "This computer"
+)  # fmt: skip
 
 
 class SettingsPage(Page):
@@ -35,26 +30,62 @@ class SettingsPage(Page):
 
     setting_changed = Signal(str)
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, commands: Commands) -> None:
         super().__init__(self.tr("Settings"))
         self._bridge = bridge
-        self.fields: dict[str, QWidget] = {}
-        card = QFrame()
-        card.setProperty("kind", "card")
-        box = QVBoxLayout(card)
-        box.setContentsMargins(16, 8, 16, 8)
-        box.setSpacing(0)
-        kinds = get_type_hints(Settings)
-        for field in dataclasses.fields(Settings):
-            if field.name in _ELSEWHERE:
-                continue
-            made = self._make_field(field, kinds[field.name])
-            self.fields[field.name] = made
-            box.addWidget(self._row(field, made))
-        self.body.addWidget(card)
+        self.rows: dict[str, SettingRow] = {}
+        self.key_rows: dict[str, KeyRow] = {}
+        self._groups: list[_Group] = []
+        self.search = QLineEdit()
+        self.search.setPlaceholderText(self.tr("Find a setting"))
+        self.search.setAccessibleName(self.tr("Find a setting"))
+        self.search.setClearButtonEnabled(True)
+        self.search.setMaximumWidth(280)
+        self.search.textChanged.connect(self._filter)
+        self.head.addWidget(self.search)
+        self._none = small(self.tr("No setting has these words. Try fewer of them."), wrap=True)
+        self._none.hide()
+        self.body.addWidget(self._none)
+        self._make_rows()
+        self._make_key_rows(commands)
+        self.body.addLayout(self._make_place())
+        self.body.addStretch(1)
+        self.refresh()
 
+    @property
+    def fields(self) -> dict[str, QWidget]:
+        """Where each setting is set."""
+        return {key: row.editor for key, row in self.rows.items()}
+
+    def _make_rows(self) -> None:
+        kinds = get_type_hints(Settings)
+        groups: dict[str, _Group] = {}
+        fields = [each for each in dataclasses.fields(Settings) if each.name not in _ELSEWHERE]
+        for title in dict.fromkeys([*_GROUPS, *(each.metadata["group"] for each in fields)]):
+            groups[title] = self._group(self.tr(title))
+        for field in fields:
+            row = SettingRow(field, kinds[field.name])
+            row.changed.connect(partial(self._set, field.name))
+            self.rows[field.name] = row
+            groups[field.metadata["group"]].add(row)
+
+    def _make_key_rows(self, commands: Commands) -> None:
+        group = self._group(self.tr("Keys"))
+        for name in commands:
+            row = KeyRow(commands, name)
+            row.chosen.connect(partial(self._set, "keys"))
+            self.key_rows[name] = row
+            group.add(row)
+
+    def _group(self, title: str) -> _Group:
+        made = _Group(title)
+        self._groups.append(made)
+        self.body.addWidget(made)
+        return made
+
+    def _make_place(self) -> QHBoxLayout:
         place = QHBoxLayout()
-        folder = bridge.plum.folder.root
+        folder = self._bridge.plum.folder.root
         place.addWidget(
             small(
                 self.tr("Everything is kept in {folder}").format(folder=breakable(str(folder))),
@@ -68,95 +99,17 @@ class SettingsPage(Page):
                 lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))),
             )
         )  # fmt: skip
-        self.body.addLayout(place)
-        self.body.addStretch(1)
-        self.refresh()
+        return place
 
-    def _row(self, field: dataclasses.Field[Any], made: QWidget) -> QWidget:
-        row = QWidget()
-        words = QVBoxLayout()
-        words.setSpacing(2)
-        title = self.tr(field.metadata["title"])
-        name = label(title)
-        name.setBuddy(made)
-        words.addWidget(name)
-        words.addWidget(small(self.tr(field.metadata["help"]), wrap=True))
-        made.setAccessibleName(title)
-        made.setAccessibleDescription(self.tr(field.metadata["help"]))
-        if field.name in _LONG:
-            column = QVBoxLayout(row)
-            column.setContentsMargins(0, 8, 0, 8)
-            column.addLayout(words)
-            column.addWidget(made)
-        else:
-            line = QHBoxLayout(row)
-            line.setContentsMargins(0, 8, 0, 8)
-            line.setSpacing(24)
-            line.addLayout(words, 1)
-            made.setFixedWidth(_FIELD_WIDTH)
-            line.addWidget(made)
-        return row
-
-    def _make_field(self, field: dataclasses.Field[Any], kind: type) -> QWidget:
-        key = field.name
-        if choices := field.metadata["choices"]:
-            box = Choice()
-            for choice in choices:
-                box.addItem(self._word(choice), choice)
-            _scroll_past(box)
-            box.activated.connect(lambda _: self._set(key, box.currentData()))
-            return box
-        if kind is int:
-            number = QSpinBox()
-            _scroll_past(number)
-            number.setRange(0, field.metadata["most"] or 1_000_000)
-            number.lineEdit().setTextMargins(6, 0, 0, 0)
-            number.setGroupSeparatorShown(True)
-            number.editingFinished.connect(lambda: self._set(key, number.value()))
-            return number
-        if kind is float:
-            real = QDoubleSpinBox()
-            _scroll_past(real)
-            real.setRange(0.0, 10.0)
-            real.lineEdit().setTextMargins(6, 0, 0, 0)
-            real.setSingleStep(0.1)
-            real.setDecimals(2)
-            real.editingFinished.connect(lambda: self._set(key, real.value()))
-            return real
-        if key in _LONG:
-            text = _Text()
-            text.setFixedHeight(84)
-            text.left.connect(lambda: self._set(key, text.toPlainText()))
-            return text
-        line = QLineEdit()
-        if field.metadata["secret"]:
-            line.setEchoMode(QLineEdit.EchoMode.Password)
-        line.editingFinished.connect(lambda: self._set(key, line.text()))
-        return line
-
-    def _word(self, choice: str) -> str:
-        return {
-            "auto": self.tr("Automatic"), "torch": "PyTorch", "mlx": "MLX",
-            "default": self.tr("Default"), "paper": self.tr("As in the paper"),
-            "system": self.tr("As the system"), "light": self.tr("Light"),
-            "dark": self.tr("Dark"),
-        }.get(choice, choice.capitalize())  # fmt: skip
+    def _filter(self, text: str) -> None:
+        wanted = text.casefold().split()
+        found = [group.filter(wanted) for group in self._groups]
+        self._none.setVisible(not any(found))
 
     def refresh(self) -> None:
         settings = self._bridge.plum.settings
-        for key, made in self.fields.items():
-            value = getattr(settings, key)
-            made.blockSignals(True)
-            if isinstance(made, QComboBox):
-                made.setCurrentIndex(made.findData(value))
-            elif isinstance(made, QSpinBox | QDoubleSpinBox):
-                made.setValue(value)
-            elif isinstance(made, QPlainTextEdit):
-                if not made.hasFocus():
-                    made.setPlainText(value)
-            elif isinstance(made, QLineEdit):
-                made.setText(value)
-            made.blockSignals(False)
+        for key, row in self.rows.items():
+            row.set_value(getattr(settings, key))
 
     def _set(self, key: str, value: object) -> None:
         if getattr(self._bridge.plum.settings, key) == value:
@@ -168,6 +121,7 @@ class SettingsPage(Page):
 
         def done(_: object) -> None:
             self.notice.hide()
+            self.refresh()
             self.setting_changed.emit(key)
 
         self._bridge.ask(
@@ -175,30 +129,31 @@ class SettingsPage(Page):
         )
 
 
-class _ScrollPast(QObject):
-    """Lets the wheel scroll the page, where else it would turn a setting in passing."""
+class _Group(QWidget):
+    """A heading and the card under it."""
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Wheel:
-            event.ignore()
-            return True
-        return super().eventFilter(watched, event)
-
-
-def _scroll_past(field: QWidget) -> None:
-    field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    field.installEventFilter(_ScrollPast(field))
-
-
-class _Text(QPlainTextEdit):
-    """Signals: left, when the focus goes elsewhere."""
-
-    left = Signal()
-
-    def __init__(self) -> None:
+    def __init__(self, title: str) -> None:
         super().__init__()
-        self.setTabChangesFocus(True)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 8, 0, 0)
+        box.setSpacing(8)
+        box.addWidget(label(title, pixels=15, bold=True))
+        card = QFrame()
+        card.setProperty("kind", "card")
+        self._box = QVBoxLayout(card)
+        self._box.setContentsMargins(16, 8, 8, 8)
+        self._box.setSpacing(0)
+        box.addWidget(card)
+        self._rows: list[SettingRow | KeyRow] = []
 
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        super().focusOutEvent(event)
-        self.left.emit()
+    def add(self, row: SettingRow | KeyRow) -> None:
+        self._rows.append(row)
+        self._box.addWidget(row)
+
+    def filter(self, wanted: list[str]) -> bool:
+        """Show the rows that have all these words; whether there are any."""
+        found = [all(word in row.words for word in wanted) for row in self._rows]
+        for row, shown in zip(self._rows, found, strict=True):
+            row.setVisible(shown)
+        self.setVisible(any(found))
+        return any(found)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -27,10 +27,11 @@ from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.chat_actions import ChatActions
 from plum_desktop.ui.chat_list import ChatListModel
 from plum_desktop.ui.chat_view import ChatView, RowView
-from plum_desktop.ui.controls import IconButton, button, small, with_keys
+from plum_desktop.ui.commands import set_tip
+from plum_desktop.ui.controls import IconButton, button, small
 from plum_desktop.ui.search_box import SearchBox
 from plum_desktop.ui.search_results import HitDelegate, HitModel, HitRole
-from plum_desktop.ui.theme import current_theme, icon, set_property
+from plum_desktop.ui.theme import current_theme, icon, scaled, set_property
 from plum_desktop.ui.undo_bar import UndoBar
 
 Page = Literal["chat", "memory", "learning", "models", "settings"]
@@ -41,19 +42,17 @@ WIDTH, RAIL = 264, 57
 
 class SideBar(QFrame):
     """Signals:
-    new_asked, temporary_asked
+    new_asked
     chat_chosen(chat id), hit_chosen(chat id, message id)
     chat_updated(Chat): renamed, pinned, archived, moved or kept from learning
     chat_removed(chat id): deleted, for now or for good
     page_chosen(page name)
     learned_changed: what there is to learn may be another amount now
     import_asked, export_asked(chat ids; none: all of them)
-    narrowed: the reader wants less of it, or more
     counted(how many chats there are)
     """
 
     new_asked = Signal()
-    temporary_asked = Signal()
     chat_chosen = Signal(str)
     hit_chosen = Signal(str, str)
     chat_updated = Signal(object)
@@ -62,7 +61,6 @@ class SideBar(QFrame):
     learned_changed = Signal()
     import_asked = Signal()
     export_asked = Signal(list)
-    narrowed = Signal()
     counted = Signal(int)
 
     def __init__(self, bridge: Bridge) -> None:
@@ -88,6 +86,7 @@ class SideBar(QFrame):
         around.addWidget(self._undo)
         box.addLayout(around)
         box.addLayout(self._make_navigation())
+        self._find_edge()
         self.set_mode("full")
 
     def _make_top(self) -> QHBoxLayout:
@@ -95,21 +94,17 @@ class SideBar(QFrame):
         row.setContentsMargins(12, 0, 8, 0)
         row.setSpacing(4)
         self.new_button = button(self.tr("New chat"), "plain", self.new_asked.emit)
-        self.new_button.setToolTip(with_keys(self.tr("New chat"), "Ctrl+N"))
+        set_tip(self.new_button, self.tr("New chat"), "new_chat")
         row.addWidget(self.new_button, 1)
         self.more_button = IconButton("more", self.tr("More"))
         self.more_button.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(self.more_button)
-        menu.addAction(self.tr("Temporary chat"), self.temporary_asked.emit)
-        menu.addSeparator()
+        menu = self._menu = QMenu(self.more_button)
         self._archive_action = menu.addAction(self.tr("Show archived chats"))
         self._archive_action.setCheckable(True)
         self._archive_action.toggled.connect(self._on_archive_toggled)
         menu.addSeparator()
         menu.addAction(self.tr("Import chats…"), self.import_asked.emit)
         menu.addAction(self.tr("Export all chats…"), lambda: self.export_asked.emit([]))
-        menu.addSeparator()
-        menu.addAction(self.tr("Narrow the side bar"), self.narrowed.emit)
         self.more_button.setMenu(menu)
         row.addWidget(self.more_button)
         return row
@@ -177,7 +172,7 @@ class SideBar(QFrame):
             made = button(title, "row", partial(self.page_chosen.emit, name))
             made.setCheckable(True)
             made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click goes on to the page
-            made.setToolTip(title if name != "settings" else with_keys(title, "Ctrl+,"))
+            set_tip(made, title, name)
             self.page_buttons[name] = made
         return self._grid
 
@@ -188,7 +183,7 @@ class SideBar(QFrame):
         self._mode = mode
         full = mode == "full"
         self.setVisible(mode != "hidden")
-        self.setFixedWidth(WIDTH if full else RAIL)
+        self.setFixedWidth(scaled(WIDTH) if full else RAIL)
         self.search_box.setVisible(full)
         self._lists.setVisible(full)
         self._undo.set_room(full)
@@ -222,6 +217,17 @@ class SideBar(QFrame):
     def set_remembered(self, remembered: Callable[[str], bool]) -> None:
         """How to tell whether a chat is in what serves now."""
         self.chat_actions.remembered = remembered
+
+    def add_commands(self, temporary: QAction, narrow: QAction) -> None:
+        """Put commands of the window into the menu, where their keys are told."""
+        first = self._menu.actions()[0]
+        self._menu.insertAction(first, temporary)
+        self._menu.insertSeparator(first)
+        self._menu.addSeparator()
+        self._menu.addAction(narrow)
+
+    def show_search_keys(self, keys: str) -> None:
+        self.search_box.show_keys(keys)
 
     def focus_search(self) -> None:
         if self._mode != "full":
@@ -261,12 +267,23 @@ class SideBar(QFrame):
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self._draw_icons()
+        elif event.type() == QEvent.Type.FontChange:
+            self.set_mode(self._mode)
+        elif event.type() == QEvent.Type.LayoutDirectionChange:
+            self._find_edge()
+
+    def _find_edge(self) -> None:
+        """Say which side the line is on, which a style sheet cannot mirror."""
+        set_property(self, "mirrored", self.layoutDirection() == Qt.LayoutDirection.RightToLeft)
 
     def _draw_icons(self) -> None:
         theme = current_theme()
+        size = QSize(scaled(16), scaled(16))
         self.new_button.setIcon(icon("new", theme.text))
+        self.new_button.setIconSize(size)
         for name, made in self.page_buttons.items():
             made.setIcon(icon(name, theme.text, theme.muted))
+            made.setIconSize(size)
 
     def _say_empty(self) -> None:
         if self.search.text().strip():

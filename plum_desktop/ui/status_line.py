@@ -15,7 +15,8 @@ from PySide6.QtWidgets import (
 )
 
 from plum_desktop.ui import words
-from plum_desktop.ui.controls import ElidedLabel, IconButton, IconLabel, button, small, with_keys
+from plum_desktop.ui.commands import set_tip
+from plum_desktop.ui.controls import ElidedLabel, IconButton, IconLabel, button, small
 from plum_desktop.ui.lessons import Lessons
 
 
@@ -32,7 +33,8 @@ class StatusLine(QFrame):
     def __init__(self, lessons: Lessons) -> None:
         super().__init__()
         self.setObjectName("status")
-        self.setFixedHeight(48)
+        self.setMinimumHeight(48)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._lessons = lessons
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 0, 12, 0)
@@ -44,7 +46,7 @@ class StatusLine(QFrame):
         self.text.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         row.addWidget(self.text)
         self.learn_button = button(self.tr("Learn from my chats"), "plain", self.learn_asked.emit)
-        self.learn_button.setToolTip(with_keys(self.tr("Learn from my chats"), "Ctrl+L"))
+        set_tip(self.learn_button, self.tr("Learn from my chats"), "learn")
         self.result_button = button(self.tr("Show the result"), "quiet", self.result_asked.emit)
         row.addWidget(self.result_button)
         row.addWidget(self.learn_button)

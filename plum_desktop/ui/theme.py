@@ -20,7 +20,9 @@ from PySide6.QtWidgets import QApplication, QWidget
 from plum_desktop.base.paths import resource
 
 TEXT_PIXELS = 15
+INTERFACE_PIXELS = 14
 SMALL_PIXELS = 13
+SIZES = (12, SMALL_PIXELS, INTERFACE_PIXELS, TEXT_PIXELS, 20)  # that `set_type` takes
 LINE_WIDTH = 72  # characters
 
 
@@ -125,21 +127,47 @@ def _style_sheet(theme: Theme) -> str:
     colours = dataclasses.asdict(theme)
     sheet = resource("themes", "window.qss").read_text(encoding="utf-8")
     sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
-    return re.sub(r"@(\w+)", lambda match: colours[match[1]], sheet)
+    sizes = "".join(f'*[pixels="{size}"] {{ font-size: {scaled(size)}px; }}\n' for size in SIZES)
+    return re.sub(r"@(\w+)", lambda match: colours[match[1]], sheet) + sizes
+
+
+def text_size() -> int:
+    """The size of all text, in percent of ours."""
+    app = QApplication.instance()
+    return int((app and app.property("textSize")) or 100)
+
+
+def scaled(pixels: int) -> int:
+    """`pixels` of a place that holds text, at the text size in use."""
+    return round(pixels * text_size() / 100)
 
 
 def text_font(pixels: int = TEXT_PIXELS, *, bold: bool = False) -> QFont:
-    """The system's own face at our size."""
+    """The system's own face at our size, times the text size in use."""
     font = QFont(QApplication.font())
-    font.setPixelSize(pixels)
+    font.setPixelSize(scaled(pixels))
     font.setBold(bold)
     return font
 
 
 def code_font() -> QFont:
     font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
-    font.setPixelSize(SMALL_PIXELS)
+    font.setPixelSize(scaled(SMALL_PIXELS))
     return font
+
+
+def set_type(widget: QWidget, pixels: int, *, bold: bool = False) -> None:
+    """Have `widget` write in one of our SIZES, whatever the text size becomes."""
+    assert pixels in SIZES
+    widget.setProperty("pixels", pixels)  # for the style sheet, which has the last word
+    widget.setFont(text_font(pixels, bold=bold))
+
+
+def apply_text_size(app: QApplication, percent: int) -> None:
+    """Write everything at `percent` of our size, what is on screen included."""
+    app.setProperty("textSize", percent)
+    app.setFont(text_font(INTERFACE_PIXELS))
+    app.setStyleSheet(_style_sheet(current_theme()))
 
 
 def set_property(widget: QWidget, name: str, value: object) -> None:

@@ -15,7 +15,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from plum_desktop.ui.theme import Theme, current_theme, icon, text_font
+from plum_desktop.ui.theme import Theme, current_theme, icon, scaled, text_font
 
 Index = QModelIndex | QPersistentModelIndex
 TEXT_LEFT = 34
@@ -36,11 +36,16 @@ def paint_ground(painter: QPainter, option: QStyleOptionViewItem, theme: Theme) 
         painter.drawRoundedRect(QRectF(option.rect).adjusted(2.5, 1.5, -2.5, -1.5), 6, 6)
 
 
+def visual(option: QStyleOptionViewItem, area: QRect) -> QRect:
+    """A part of a row, told as from the left, where the direction of the window puts it."""
+    return QStyle.visualRect(option.direction, option.rect, area)
+
+
 class TickDelegate(QStyledItemDelegate):
     """One line of text behind a tick; a row that cannot be ticked is greyed."""
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
-        return QSize(120, 38)
+        return QSize(120, scaled(38))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         theme = current_theme()
@@ -52,7 +57,7 @@ class TickDelegate(QStyledItemDelegate):
             self.paint_tick(painter, option, index, theme)
         painter.setFont(text_font(14))
         painter.setPen(QColor(theme.text if tickable else theme.muted))
-        area = option.rect.adjusted(TEXT_LEFT, 0, -10, 0)
+        area = visual(option, option.rect.adjusted(TEXT_LEFT, 0, -10, 0))
         text = painter.fontMetrics().elidedText(
             str(index.data()), Qt.TextElideMode.ElideRight, area.width()
         )
@@ -61,7 +66,8 @@ class TickDelegate(QStyledItemDelegate):
 
     @staticmethod
     def tick_rect(option: QStyleOptionViewItem) -> QRect:
-        return QRect(option.rect.left() + _LEFT, option.rect.top() + _TOP, _SIZE, _SIZE)
+        top = option.rect.top() + max(_TOP, (scaled(38) - _SIZE) // 2)
+        return visual(option, QRect(option.rect.left() + _LEFT, top, _SIZE, _SIZE))
 
     def paint_tick(
         self, painter: QPainter, option: QStyleOptionViewItem, index: Index, theme: Theme

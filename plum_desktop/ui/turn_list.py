@@ -21,6 +21,9 @@ _MARGIN = 16  # above the first turn and below the last
 _BEYOND = 240  # pixels outside the view that are laid out as well
 _SPARE = 24  # views out of sight that are kept
 _NEAR = 6  # pixels from the end that count as the end
+_REDRAWN = (
+    QEvent.Type.PaletteChange, QEvent.Type.FontChange, QEvent.Type.LayoutDirectionChange,
+)  # fmt: skip
 
 
 class TurnList(QAbstractScrollArea):
@@ -328,7 +331,7 @@ class TurnList(QAbstractScrollArea):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
+        if event.type() in _REDRAWN:
             self._measured.clear()
             self._soon.start()
 

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QFrame,
     QHBoxLayout,
+    QStyle,
     QTextBrowser,
     QTextEdit,
     QVBoxLayout,
@@ -33,13 +34,22 @@ from PySide6.QtWidgets import (
 )
 
 from plum_desktop.ui.attachments import Chip, Chips
-from plum_desktop.ui.controls import IconButton, button, label, small
+from plum_desktop.ui.controls import IconButton, align_leading, button, label, small
 from plum_desktop.ui.markdown import Block, blocks_of, highlighted, plain_blocks_of, prose_style
-from plum_desktop.ui.theme import LINE_WIDTH, code_font, current_theme, set_property, text_font
+from plum_desktop.ui.theme import (
+    LINE_WIDTH,
+    TEXT_PIXELS,
+    code_font,
+    current_theme,
+    scaled,
+    set_property,
+    set_type,
+    text_font,
+    text_size,
+)
 from plum_desktop.ui.turns import Turn
 from plum_desktop.ui.words import breakable
 
-GUTTER = 56
 _MARGIN = 16  # left and right of everything
 _ABOVE, _BETWEEN, _ACTIONS = 8, 12, 30
 _MARKED_MS = 1600
@@ -51,6 +61,11 @@ _SCROLL_KEYS = (
 )  # fmt: skip
 
 
+def gutter() -> int:
+    """Where it stands who speaks, in pixels."""
+    return scaled(56)
+
+
 def column_width() -> int:
     """How wide a line of text may become, in pixels."""
     return QFontMetrics(text_font()).averageCharWidth() * LINE_WIDTH
@@ -58,10 +73,10 @@ def column_width() -> int:
 
 def column_in(width: int) -> tuple[int, int]:
     """Where the text starts, and how wide it is, in a view of `width`."""
-    room = max(120, width - 2 * _MARGIN - GUTTER)
+    room = max(120, width - 2 * _MARGIN - gutter())
     text = min(room, column_width())
-    left = max(_MARGIN, (width - GUTTER - text) // 2)
-    return left + GUTTER, text
+    left = max(_MARGIN, (width - gutter() - text) // 2)
+    return left + gutter(), text
 
 
 class Prose(QTextBrowser):
@@ -81,14 +96,14 @@ class Prose(QTextBrowser):
         self.setOpenLinks(False)
         self.setUndoRedoEnabled(False)
         self.document().setDocumentMargin(0)
-        self.document().setDefaultFont(text_font())
+        set_type(self, TEXT_PIXELS)
         option = self.document().defaultTextOption()
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.document().setDefaultTextOption(option)
         self.anchorClicked.connect(lambda url: self.link_clicked.emit(url.toString()))
 
     def set_html(self, html: str) -> None:
-        style = prose_style(current_theme(), code_font().family())
+        style = prose_style(current_theme(), code_font().family(), scaled)
         if (html, style) == (self._html, self._style):
             return
         self._html, self._style = html, style
@@ -135,7 +150,7 @@ class Code(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self._block: Block | None = None
-        self._theme = ""
+        self._dress: tuple[str, int] = ("", 0)
         self.setProperty("kind", "code")
         box = QVBoxLayout(self)
         box.setContentsMargins(1, 0, 1, 1)
@@ -153,9 +168,11 @@ class Code(QFrame):
 
     def set_block(self, block: Block) -> None:
         theme = current_theme()
-        if block == self._block and theme.name == self._theme:
+        dress = (theme.name, text_size())
+        if block == self._block and dress == self._dress:
             return
-        self._block, self._theme = block, theme.name
+        self._block, self._dress = block, dress
+        self._text.setFont(code_font())
         self._language.setText(block.language or self.tr("code"))
         self._text.setAccessibleName(self._language.text())
         lines = highlighted(block.text, block.language, theme)
@@ -170,7 +187,7 @@ class Code(QFrame):
         wide = lines.idealWidth() > width - 4
         bar = self._text.horizontalScrollBar().sizeHint().height() if wide else 0
         self._text.setFixedHeight(needed + bar)
-        return self._BAR + needed + bar + 2
+        return scaled(self._BAR) + needed + bar + 2
 
     def _on_copy(self) -> None:
         if self._block:
@@ -188,7 +205,6 @@ class _CodeText(QTextEdit):
         self.setStyleSheet("background: transparent; border: none; padding: 0;")
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.document().setDocumentMargin(12)
-        self.document().setDefaultFont(code_font())
         self.setFont(code_font())
 
     def loadResource(self, _kind: int, _name: QUrl | str) -> object:
@@ -226,6 +242,7 @@ class TurnView(QWidget):
         self._turn = turn
         self._blocks: list[Prose | Code] = []
         self._shown: tuple[object, ...] = ()
+        self._width = 0  # that it was arranged for
         self._is_last = False
         self._hovered = False
         self._by_keyboard = False
@@ -238,6 +255,7 @@ class TurnView(QWidget):
             tone="muted" if mine else "accent", pixels=13, bold=True,
         )  # fmt: skip
         self._who.setParent(self)
+        align_leading(self._who)
         self._horizon = small(self.tr("Plum no longer reads what is above: it does not fit."))
         self._horizon.setParent(self)
         self._horizon.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -277,8 +295,8 @@ class TurnView(QWidget):
         walk = QHBoxLayout(self._walker)
         walk.setContentsMargins(0, 0, 0, 0)
         walk.setSpacing(2)
-        self._older = IconButton("previous", self.tr("Older version"), size=16, shortcut="Ctrl+[")
-        self._newer = IconButton("next", self.tr("Newer version"), size=16, shortcut="Ctrl+]")
+        self._older = IconButton("previous", self.tr("Older version"), size=16, command="older")
+        self._newer = IconButton("next", self.tr("Newer version"), size=16, command="newer")
         self._older.clicked.connect(lambda: self.step_asked.emit(-1))
         self._newer.clicked.connect(lambda: self.step_asked.emit(1))
         self._place = small()
@@ -298,7 +316,7 @@ class TurnView(QWidget):
         who = self._who.text()
         self.setAccessibleName(f"{who}: {turn.text}")
         text = turn.text if turn.role == "user" else turn.text.strip()
-        shown = (text, current_theme().name)
+        shown = (text, current_theme().name, text_size())
         if shown != self._shown:
             self._shown = shown
             self._set_blocks(plain_blocks_of(text) if turn.role == "user" else blocks_of(text))
@@ -410,23 +428,24 @@ class TurnView(QWidget):
 
     def arrange(self, width: int) -> int:
         """Lay everything out for `width` and return the height that needs."""
+        self._width = width
         left, text = column_in(width)
         line = QFontMetrics(text_font()).height() * 3 // 2
         y = _ABOVE
         if self._turn.first_seen:
-            self._horizon.setGeometry(_MARGIN, y, width - 2 * _MARGIN, line)
+            self._put(self._horizon, _MARGIN, y, width - 2 * _MARGIN, line)
             y += line + _BETWEEN
-        self._who.setGeometry(left - GUTTER, y - 3, GUTTER - 8, line)
+        self._put(self._who, left - gutter(), y - 3, gutter() - 8, line)
         if self._turn.attachments:
-            self._files.setGeometry(left, y, text, self._files.arrange(text))
+            self._put(self._files, left, y, text, self._files.arrange(text))
             y += self._files.height() + (_BETWEEN if self._blocks else 0)
         for at, block in enumerate(self._blocks):
             y += _BETWEEN if at else 0
             high = block.height_for(text)
-            block.setGeometry(left, y, text, high)
+            self._put(block, left, y, text, high)
             y += high
         if self._turn.state == "waiting" or (not self._blocks and self._note.isHidden()):
-            self._wait.setGeometry(left, y - 4, text, line)
+            self._put(self._wait, left, y - 4, text, line)
             y += line
         if not self._note.isHidden():
             y += 4 if self._blocks else 0
@@ -434,10 +453,17 @@ class TurnView(QWidget):
                 self._note.sizeHint().height() if not self._note_button.isHidden() else 0,
                 self._words_height(text),
             )
-            self._note.setGeometry(left, y, text, high)
+            self._put(self._note, left, y, text, high)
             y += high
-        self._actions.setGeometry(left - 5, y + 2, text + 10, _ACTIONS - 4)
-        return y + _ACTIONS
+        high = max(_ACTIONS, scaled(24))
+        self._put(self._actions, left - 5, y + 2, text + 10, high - 4)
+        return y + high
+
+    def _put(self, part: QWidget, x: int, y: int, width: int, height: int) -> None:
+        """Give `part` its place, told as from the left, in the direction of the window."""
+        whole = QRect(0, 0, self._width, 1)
+        place = QRect(x, y, width, height)
+        part.setGeometry(QStyle.visualRect(self.layoutDirection(), whole, place))
 
     def _words_height(self, width: int) -> int:
         if not self._note_button.isHidden():
@@ -495,7 +521,10 @@ class TurnView(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and self._shown:
+        kinds = (QEvent.Type.PaletteChange, QEvent.Type.FontChange)
+        if event.type() == QEvent.Type.LayoutDirectionChange:
+            align_leading(self._who)
+        if event.type() in kinds and self._shown:
             self.set_turn(self._turn)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -504,16 +533,12 @@ class TurnView(QWidget):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(current_theme().mark))
-            left, text = column_in(self.width())
-            area = QRect(left - GUTTER - 8, 4, text + GUTTER + 16, self.height() - 8)
-            painter.drawRoundedRect(area, 8, 8)
+            painter.drawRoundedRect(self._frame(), 8, 8)
         if self.hasFocus() and self._by_keyboard:
             painter = QPainter(self)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QColor(current_theme().accent))
-            left, text = column_in(self.width())
-            area = QRect(left - GUTTER - 8, 4, text + GUTTER + 16, self.height() - 8)
-            painter.drawRoundedRect(area, 8, 8)
+            painter.drawRoundedRect(self._frame(), 8, 8)
         if self._turn.first_seen:
             self._paint_horizon()
         super().paintEvent(event)
@@ -524,9 +549,14 @@ class TurnView(QWidget):
         painter.setPen(QColor(current_theme().line))
         words = self._horizon.fontMetrics().horizontalAdvance(self._horizon.text())
         middle, y = self.width() // 2, self._horizon.geometry().center().y()
+        area = self._frame().adjusted(8, 0, -8, 0)
+        painter.drawLine(area.left(), y, max(area.left(), middle - words // 2 - 12), y)
+        painter.drawLine(min(area.right(), middle + words // 2 + 12), y, area.right(), y)
+
+    def _frame(self) -> QRect:
         left, text = column_in(self.width())
-        painter.drawLine(left - GUTTER, y, max(left - GUTTER, middle - words // 2 - 12), y)
-        painter.drawLine(min(left + text, middle + words // 2 + 12), y, left + text, y)
+        area = QRect(left - gutter() - 8, 4, text + gutter() + 16, self.height() - 8)
+        return QStyle.visualRect(self.layoutDirection(), self.rect(), area)
 
     def sizeHint(self) -> QSize:
         return QSize(self.width(), self.height())

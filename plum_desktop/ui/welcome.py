@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.ui import words
 from plum_desktop.ui.controls import Column, IconLabel, button, label, small
+from plum_desktop.ui.theme import scaled
 
 if TYPE_CHECKING:
     from plum_desktop.app.models import ModelInfo
@@ -25,7 +26,7 @@ class Welcome(QWidget):
         self._first = self._has_model = False
         outer = QVBoxLayout(self)
         outer.addStretch(2)
-        column = Column(520)
+        column = Column(lambda: scaled(520))
         box = column.box
         box.setSpacing(8)
         picture = IconLabel("plum", size=48)

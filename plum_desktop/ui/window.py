@@ -2,65 +2,69 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, QObject, Qt
-from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QResizeEvent
+from PySide6.QtCore import QByteArray
+from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
     QMainWindow,
-    QMessageBox,
     QPushButton,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from plum_desktop.app.exchange import ImportReport, export_chats, import_file
-from plum_desktop.base.errors import DamagedFile, PlumError
-from plum_desktop.base.files import FileLock, read_json, write_json
-from plum_desktop.ui import words
+from plum_desktop.base.errors import PlumError
+from plum_desktop.base.files import FileLock
 from plum_desktop.ui.bridge import Bridge
+from plum_desktop.ui.commands import Commands
 from plum_desktop.ui.compare_page import ComparePage
-from plum_desktop.ui.controls import Notice, announce, button
+from plum_desktop.ui.controls import announce, button
 from plum_desktop.ui.conversation import Conversation
-from plum_desktop.ui.export import AdapterExport, open_dialog, save_dialog
+from plum_desktop.ui.crash_notice import CrashNotice
+from plum_desktop.ui.exchange import ChatExchange
+from plum_desktop.ui.export import AdapterExport
+from plum_desktop.ui.interrupted import InterruptedOffer
 from plum_desktop.ui.learn_sheet import LearnSheet
 from plum_desktop.ui.learning_page import LearningPage
+from plum_desktop.ui.leaving import Leaving, ask_before_leaving
 from plum_desktop.ui.lessons import Lessons
 from plum_desktop.ui.memory_page import MemoryPage
 from plum_desktop.ui.models_page import ModelsPage
+from plum_desktop.ui.overlay import Overlay
 from plum_desktop.ui.page import Page
+from plum_desktop.ui.palette import Entry, Palette
+from plum_desktop.ui.place import Place, load_place, save_place
 from plum_desktop.ui.result_card import ResultView
 from plum_desktop.ui.scheduler import Scheduler
 from plum_desktop.ui.settings_page import SettingsPage
 from plum_desktop.ui.side_bar import Mode, SideBar
 from plum_desktop.ui.status_line import StatusLine
-from plum_desktop.ui.theme import apply_theme
+from plum_desktop.ui.theme import apply_text_size, apply_theme, scaled, text_size
+from plum_desktop.ui.tray import Tray
 from plum_desktop.ui.why import WhyPopup
 
 if TYPE_CHECKING:
     from plum_desktop.app.job import Outcome
     from plum_desktop.app.models import ModelInfo
     from plum_desktop.app.product import Plum
+    from plum_desktop.base.crash import CrashFile
     from plum_desktop.base.types import Adapter
 
 _NARROW, _NARROWEST = 820, 600  # below these widths: icons only, and no side bar
-_SHEET_WIDTH, _SHEET_TOP = 560, 64
-
-log = logging.getLogger(__name__)
+_TEXT_SIZES = (80, 90, 100, 110, 125, 150, 175, 200)  # percent
+_RECENT = 12  # chats in the palette
 
 
 class MainWindow(QMainWindow):
     """Everything on screen.  `start` begins the work that needs a running event loop."""
 
-    def __init__(self, plum: Plum) -> None:
+    def __init__(self, plum: Plum, crash: CrashFile | None = None) -> None:
         super().__init__()
         self.setWindowTitle(self.tr("Plum Desktop"))
         self.setMinimumSize(420, 420)
@@ -72,16 +76,20 @@ class MainWindow(QMainWindow):
         self._wanted_mode: Mode = "full"  # where there is room for it
         self._leaving = False
         self._warm = False  # whether to load what the next reply will need
-        self._state_file = plum.folder.root / "window.json"
+        self._place_file = plum.folder.root / "window.json"
+        self._last = load_place(self._place_file)
+        self.commands = Commands(self)
+        self._make_commands()
 
         self.side = SideBar(self.bridge)
         self.conversation = Conversation(self.bridge)
         self.export = AdapterExport(self.bridge, self, self.tell, self.say)
+        self.exchange = ChatExchange(self.bridge, self, self.tell, self.say)
         self.memory = MemoryPage(self.bridge)
         self.learning = LearningPage(self.bridge, self.lessons, self.export)
         self.compare = ComparePage(self.bridge)
         self.models = ModelsPage(self.bridge)
-        self.settings = SettingsPage(self.bridge)
+        self.settings = SettingsPage(self.bridge, self.commands)
         self.pages: dict[str, QWidget] = {
             "chat": self.conversation, "memory": self.memory, "learning": self.learning,
             "models": self.models, "settings": self.settings, "compare": self.compare,
@@ -90,20 +98,27 @@ class MainWindow(QMainWindow):
         for page in self.pages.values():
             self.stack.addWidget(page)
         self.status = StatusLine(self.lessons)
-        self.offer = Notice()
-        self.offer.hide()
+        self.offer = InterruptedOffer(self.lessons)
+        self.crash = CrashNotice(crash)
         self._lay_out()
 
         self.sheet = LearnSheet(self.lessons)
         self.result = ResultView()
         self.why = WhyPopup(self.bridge, self)
-        self._overlay = _Overlay(self.stack)
+        self._overlay = Overlay(self.stack)
         for each in (self.sheet, self.result):
             self._overlay.add(each)
-        self.actions_by_name: dict[str, QAction] = {}
-        self._make_actions()
+        self.palette_sheet = Palette()
+        self._over_all = Overlay(self._whole)
+        self._over_all.add(self.palette_sheet)
+        self.tray = Tray(self.lessons, self)
         self._connect()
-        self._load_state()
+        self.commands.choose(plum.settings.keys)
+        self.restoreGeometry(QByteArray(self._last.geometry))
+        if self._last.side == "rail":
+            self._wanted_mode = "rail"
+        self.side.chats.set_closed(self._last.closed_folders)
+        self._fit_side()
 
     def _lay_out(self) -> None:
         right = QWidget()
@@ -112,6 +127,8 @@ class MainWindow(QMainWindow):
         column.setSpacing(0)
         around = QVBoxLayout()
         around.setContentsMargins(12, 0, 12, 8)
+        around.setSpacing(8)
+        around.addWidget(self.crash)
         around.addWidget(self.offer)
         around.addWidget(self.models.unfinished)
         column.addWidget(self.stack, 1)
@@ -121,7 +138,7 @@ class MainWindow(QMainWindow):
         middle.setSpacing(0)
         middle.addWidget(self.side)
         middle.addWidget(right, 1)
-        whole = QWidget()
+        self._whole = whole = QWidget()
         box = QVBoxLayout(whole)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
@@ -129,12 +146,14 @@ class MainWindow(QMainWindow):
         box.addWidget(self.status)
         self.setCentralWidget(whole)
 
-    def _make_actions(self) -> None:
-        """Every command of the window, with its keys; a palette can list them as they are."""
+    def _make_commands(self) -> None:
+        """Every command of the window, with its keys: the palette and the settings list them."""
+        show, theme = self.show_page, partial(self._choose, "theme")
         table = (
             ("new_chat", self.tr("New chat"), "Ctrl+N", self.new_chat),
             ("temporary", self.tr("Temporary chat"), "Ctrl+Shift+T", self.new_temporary),
-            ("search", self.tr("Search"), "Ctrl+K", self.side.focus_search),
+            ("search", self.tr("Search all chats"), "Ctrl+K", lambda: self.side.focus_search()),
+            ("palette", self.tr("Commands"), "Ctrl+Shift+P", self.open_palette),
             ("learn", self.tr("Learn from my chats"), "Ctrl+L", self.open_sheet),
             ("compare", self.tr("Compare answers"), "Ctrl+Shift+K", self.open_compare),
             ("escape", self.tr("Stop or close"), "Esc", self._on_escape),
@@ -143,31 +162,41 @@ class MainWindow(QMainWindow):
             ("options", self.tr("Persona, temperature and model"), "Ctrl+.", self._on_options),
             ("older", self.tr("Older version"), "Ctrl+[", lambda: self.conversation.step(-1)),
             ("newer", self.tr("Newer version"), "Ctrl+]", lambda: self.conversation.step(1)),
-            ("settings", self.tr("Settings"), "Ctrl+,", lambda: self.show_page("settings")),
-            ("side_bar", self.tr("Side bar"), "Ctrl+B", self._on_side_asked),
+            ("chat", self.tr("Go to the conversation"), "", lambda: show("chat")),
+            ("memory", self.tr("Go to Memory"), "", lambda: show("memory")),
+            ("learning", self.tr("Go to Learning"), "", lambda: show("learning")),
+            ("models", self.tr("Go to Models"), "", lambda: show("models")),
+            ("settings", self.tr("Settings"), "Ctrl+,", lambda: show("settings")),
+            ("side_bar", self.tr("Narrow or widen the side bar"), "Ctrl+B", self._on_side_asked),
+            ("theme_system", self.tr("Theme: as the system"), "", lambda: theme("system")),
+            ("theme_light", self.tr("Theme: light"), "", lambda: theme("light")),
+            ("theme_dark", self.tr("Theme: dark"), "", lambda: theme("dark")),
+            ("larger", self.tr("Larger text"), "Ctrl+=", lambda: self._step_text_size(1)),
+            ("smaller", self.tr("Smaller text"), "Ctrl+-", lambda: self._step_text_size(-1)),
+            ("usual_size", self.tr("Text in its usual size"), "Ctrl+0", self._reset_text_size),
+            ("import", self.tr("Import chats…"), "", lambda: self.exchange.ask_for_import()),
+            ("export", self.tr("Export all chats…"), "", lambda: self.exchange.ask_for_export()),
             ("quit", self.tr("Quit"), "Ctrl+Q", self.close),
         )
-        for name, text, keys, slot in table:
-            action = QAction(text, self)
-            action.setShortcut(QKeySequence(keys))
-            action.triggered.connect(lambda _=False, slot=slot: slot())
-            self.addAction(action)
-            self.actions_by_name[name] = action
+        for row in table:
+            self.commands.add(*row)
 
     def _connect(self) -> None:
         side, chat = self.side, self.conversation
         side.new_asked.connect(self.new_chat)
-        side.temporary_asked.connect(self.new_temporary)
         side.chat_chosen.connect(self.open_chat)
         side.hit_chosen.connect(self.open_chat)
         side.chat_updated.connect(chat.set_chat)
         side.chat_removed.connect(chat.forget)
         side.page_chosen.connect(self.show_page)
         side.learned_changed.connect(self.lessons.look_soon)
-        side.import_asked.connect(self._on_import_asked)
-        side.export_asked.connect(self._on_export_asked)
+        side.import_asked.connect(self.exchange.ask_for_import)
+        side.export_asked.connect(self.exchange.ask_for_export)
+        self.exchange.came_in.connect(self._on_chats_came)
         side.counted.connect(lambda count: chat.set_first(count == 0))
-        side.narrowed.connect(self._on_side_asked)
+        actions = self.commands.actions
+        side.add_commands(actions["temporary"], actions["side_bar"])
+        self.commands.changed.connect(self._on_keys_changed)
 
         chat.chat_made.connect(self._on_chat_made)
         chat.chat_changed.connect(self._on_chat_changed)
@@ -211,10 +240,16 @@ class MainWindow(QMainWindow):
                 self.result.export_button.rect().bottomLeft()))
         )  # fmt: skip
 
+        for each in (self.crash, self.offer):
+            each.closed.connect(lambda: self.pages[self.page].setFocus())
+        self.palette_sheet.closed.connect(lambda: self._over_all.show_only(None))
+        self.tray.open_asked.connect(self.come_forward)
+        self.tray.new_asked.connect(self._on_new_from_tray)
+        self.tray.quit_asked.connect(self.leave)
+
         self.lessons.ended.connect(self._on_learning_ended)
         self.lessons.failed.connect(self.say)
         self.lessons.serving_changed.connect(self._on_serving_changed)
-        self.lessons.changed.connect(self._show_offer)
         self.bridge.failed.connect(self.say)
         self.bridge.store_changed.connect(self._on_store_changed)
 
@@ -239,7 +274,27 @@ class MainWindow(QMainWindow):
         self.bridge.watch()
         self.scheduler.start(self.windowHandle())
         self._warm_up()
+        self.tray.show()
+        self.crash.show_report()
         self.conversation.composer.setFocus()
+        self._go_where_it_was()
+
+    def _go_where_it_was(self) -> None:
+        if chat_id := self._last.chat:
+            chats = self.plum.store.chats
+            self.bridge.ask(
+                lambda: chats.get(chat_id),
+                lambda _: self._reopen(chat_id), lambda _: None, owner=self,  # deleted meanwhile
+            )  # fmt: skip
+        if self._last.page in self.pages and self._last.page != "chat":
+            self.show_page(self._last.page)
+
+    def _reopen(self, chat_id: str) -> None:
+        """Open the chat of last time, if nothing was begun since."""
+        chat = self.conversation
+        if chat.chat_id is None and not chat.busy and not chat.composer.text():
+            self.side.set_current(chat_id)
+            chat.open(chat_id)
 
     def _someone_answers(self) -> bool:
         """Whether some process is writing a reply now."""
@@ -261,57 +316,65 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if self.lessons.running and not self._leaving:
-            event.ignore()
-            self._ask_before_leaving()
-            return
+            how = self.plum.settings.leaving
+            if how == "tray" and self.tray.there:
+                event.ignore()
+                self._go_to_tray()
+                return
+            if how != "quit":
+                event.ignore()
+                ask_before_leaving(self, tray=self.tray.there, answered=self._on_leaving_answered)
+                return
+        in_tray = self.isHidden()
         self.hide()
-        self._save_state()
+        self._save_place()
+        self.tray.hide()
         self.conversation.drafts.save()
         self.side.commit_delete()
         self.compare.stop()
         self.bridge.close()
         self.lessons.leave()
         event.accept()
+        if in_tray:
+            QApplication.quit()  # no window in sight closes, so Qt would go on
 
-    def _ask_before_leaving(self) -> None:
-        box = QMessageBox(self)
-        box.setWindowTitle(self.tr("Plum is learning"))
-        box.setText(self.tr("Plum is still learning from your chats."))
-        box.setInformativeText(
-            self.tr("What is done so far is kept. You can go on when you open Plum next time.")
-        )
-        stays = box.addButton(self.tr("Stay"), QMessageBox.ButtonRole.RejectRole)
-        leaves = box.addButton(self.tr("Quit and go on next time"), _ACCEPT)
-        box.setDefaultButton(stays)
-        box.setEscapeButton(stays)
+    def _on_leaving_answered(self, what: Leaving, remember: bool) -> None:
+        if remember:
+            with contextlib.suppress(PlumError):  # it is asked again, then
+                self.plum.set_setting("leaving", what)
+                self.settings.refresh()
+        if what == "tray":
+            self._go_to_tray()
+        elif what == "quit":
+            self.leave()
 
-        def answered() -> None:
-            if box.clickedButton() is leaves:
-                self.leave()
+    def _go_to_tray(self) -> None:
+        """Out of sight, and learning on."""
+        self._save_place()
+        self.side.commit_delete()
+        QApplication.setQuitOnLastWindowClosed(False)
+        self.hide()
 
-        box.finished.connect(lambda _: answered())
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+    def come_forward(self) -> None:
+        self.setWindowState(self.windowState() & ~self.windowState().WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
 
-    def _load_state(self) -> None:
-        with contextlib.suppress(FileNotFoundError, DamagedFile, ValueError, TypeError, KeyError):
-            state = read_json(self._state_file)
-            self.restoreGeometry(QByteArray(base64.b64decode(state["geometry"])))
-            if state["side"] in ("full", "rail"):
-                self._wanted_mode = state["side"]
-            self.side.chats.set_closed(map(str, state["closed_folders"]))
-        self._fit_side()
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        QApplication.setQuitOnLastWindowClosed(True)
 
-    def _save_state(self) -> None:
-        geometry = base64.b64encode(self.saveGeometry().data()).decode()
-        state = {
-            "geometry": geometry, "side": self._wanted_mode,
-            "closed_folders": self.side.chats.closed(),
-        }  # fmt: skip
-        try:
-            write_json(self._state_file, state)
-        except PlumError:
-            log.warning("the window's place could not be saved")
+    def _on_new_from_tray(self) -> None:
+        self.come_forward()
+        self.new_chat()
+
+    def _save_place(self) -> None:
+        chat_id = self.conversation.chat_id or ""
+        geometry = bytes(self.saveGeometry().data())
+        closed = tuple(self.side.chats.closed())
+        place = Place(geometry, self._wanted_mode, self.page, chat_id, closed)
+        save_place(self._place_file, place)
 
     # Pages
 
@@ -382,9 +445,9 @@ class MainWindow(QMainWindow):
     def _fit_side(self) -> None:
         """Narrow the side bar where there is no room, and bring it back where there is."""
         mode: Mode = self._wanted_mode
-        if self.width() < _NARROWEST:
+        if self.width() < scaled(_NARROWEST):
             mode = "hidden"
-        elif self.width() < _NARROW:
+        elif self.width() < scaled(_NARROW):
             mode = "rail"
         if mode != self.side.mode:
             self.side.set_mode(mode)
@@ -392,7 +455,7 @@ class MainWindow(QMainWindow):
 
     def _on_side_asked(self) -> None:
         mode: Mode = "rail" if self.side.mode == "full" else "full"
-        if self.width() >= _NARROW:
+        if self.width() >= scaled(_NARROW):
             self._wanted_mode = mode
         self.side.set_mode(mode)
         self._show_side_buttons()
@@ -423,65 +486,9 @@ class MainWindow(QMainWindow):
             page.refresh()
         self._learn_what_is_remembered()
 
-    def _on_import_asked(self) -> None:
-        dialog = open_dialog(
-            self,
-            self.tr("Import chats from ChatGPT, Claude or Plum"),
-            self.tr("Chats (*.zip *.json *.jsonl)"),
-        )
-        dialog.fileSelected.connect(lambda path: self.import_chats(Path(path)))
-        dialog.open()
-
-    def import_chats(self, path: Path) -> None:
-        def done(report: ImportReport) -> None:
-            text = self.tr("{chats} came in.").format(chats=words.chats(report.added))
-            if report.skipped:
-                text += " " + self.tr("{chats} were here already.").format(
-                    chats=words.chats(report.skipped)
-                )
-            if report.problems:
-                text += " " + self.tr("Left out: {first}").format(first=report.problems[0])
-            if (more := len(report.problems) - 1) > 0:
-                text += " " + self.tr("And %n more.", "", more)
-            self.tell(text)
-            self.side.refresh()
-            self.lessons.look_soon()
-
-        self.tell(self.tr("Reading {name}…").format(name=path.name))
-        self.bridge.ask(
-            lambda: import_file(self.plum.store, path), done, self.say, owner=self, lane="slow"
-        )
-
-    def _on_export_asked(self, chat_ids: list[str]) -> None:
-        ids = chat_ids or None
-        kinds = {
-            "md": self.tr("Markdown, to read (*.md)"),
-            "jsonl": self.tr("JSON Lines, to import again or to train on (*.jsonl)"),
-            "json": self.tr("JSON, everything (*.json)"),
-        }
-        if not ids:  # not to be read in one go
-            kinds["md"] = kinds.pop("md")
-        suffix = next(iter(kinds))
-        dialog = save_dialog(self, self.tr("Export chats"), f"chats.{suffix}")
-        dialog.setNameFilters(list(kinds.values()))
-        dialog.setDefaultSuffix(suffix)
-        dialog.filterSelected.connect(
-            lambda chosen: dialog.setDefaultSuffix(
-                next(suffix for suffix, text in kinds.items() if text == chosen)
-            )
-        )
-        dialog.setOption(dialog.Option.DontConfirmOverwrite, False)
-        dialog.fileSelected.connect(lambda path: self.export_chats(ids, Path(path)))
-        dialog.open()
-
-    def export_chats(self, ids: list[str] | None, path: Path) -> None:
-        kinds = {".jsonl": "jsonl", ".json": "json"}
-        kind = kinds.get(path.suffix.lower(), "markdown")
-        self.bridge.ask(
-            lambda: export_chats(self.plum.store, ids, path, kind),  # type: ignore[arg-type]
-            lambda _: self.tell(self.tr("Exported to {path}.").format(path=path)),
-            self.say, owner=self, lane="slow",
-        )  # fmt: skip
+    def _on_chats_came(self) -> None:
+        self.side.refresh()
+        self.lessons.look_soon()
 
     # Learning
 
@@ -508,7 +515,10 @@ class MainWindow(QMainWindow):
             self.result.set_outcome(outcome)
             self._overlay.show_only(self.result)
         announce(self, outcome.message)
-        QApplication.alert(self)
+        if not self.isActiveWindow():
+            QApplication.alert(self)
+            if outcome.state != "stopped" and self.plum.settings.notify == "on":
+                self.tray.notify(outcome)
 
     def _show_result(self) -> None:
         if self.lessons.outcome:
@@ -530,30 +540,6 @@ class MainWindow(QMainWindow):
     def _on_details_asked(self) -> None:
         self.lessons.put_away()
         self.show_page("learning")
-
-    def _show_offer(self) -> None:
-        """An interrupted job is offered, never begun again unasked."""
-        run = self.lessons.interrupted
-        if run is None or self.lessons.running:
-            focus = QApplication.focusWidget()
-            had_focus = focus is not None and self.offer.isAncestorOf(focus)
-            self.offer.hide()
-            if had_focus:
-                self.pages[self.page].setFocus()
-            return
-        if not self.offer.isHidden():
-            return
-        self.offer.say(
-            self.tr("Learning from {chats} was interrupted ({when}).").format(
-                chats=words.chats(len(run.chats)), when=words.moment(run.created)
-            )
-        )
-        self.offer.set_buttons(
-            button(self.tr("Go on"), "primary", self.lessons.resume_interrupted),
-            button(self.tr("Not now"), "plain", self.lessons.put_off_interrupted),
-            button(self.tr("Drop it"), "quiet", self.lessons.discard_interrupted),
-        )
-        self.offer.show()
 
     def _on_serving_changed(self) -> None:
         self._learn_what_is_remembered()
@@ -582,21 +568,77 @@ class MainWindow(QMainWindow):
         self.tell(sentence, *([button(word, "plain", act)] if word else []))
         announce(self, sentence)
 
+    # Settings
+
+    def _choose(self, key: str, value: object) -> None:
+        """Set what a command sets."""
+
+        def done(_: object) -> None:
+            self.settings.refresh()
+            self._on_setting_changed(key)
+
+        self.bridge.ask(lambda: self.plum.set_setting(key, value), done, self.say, owner=self)
+
     def _on_setting_changed(self, key: str) -> None:
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        settings = self.plum.settings
         if key == "theme":
-            app = QApplication.instance()
-            assert isinstance(app, QApplication)
-            apply_theme(app, self.plum.settings.theme)
+            apply_theme(app, settings.theme)
+        elif key == "text_size":
+            self._apply_text_size(settings.text_size)
+        elif key == "keys":
+            self.commands.choose(settings.keys)
         elif key.startswith("schedule"):
             self.scheduler.look()
         elif key in ("context", "threads"):
             self._warm_up()
 
+    def _apply_text_size(self, percent: int) -> None:
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        apply_text_size(app, percent)
+        self._fit_side()
+
+    def _step_text_size(self, step: int) -> None:
+        """The next larger or smaller size; it is seen at once and kept a moment later."""
+        now = text_size()
+        if step > 0:
+            size = next((each for each in _TEXT_SIZES if each > now), now)
+        else:
+            size = next((each for each in reversed(_TEXT_SIZES) if each < now), now)
+        self._apply_text_size(size)
+        self._choose("text_size", size)
+
+    def _reset_text_size(self) -> None:
+        self._apply_text_size(100)
+        self._choose("text_size", 100)
+
     # Keys
+
+    def open_palette(self) -> None:
+        native = QKeySequence.SequenceFormat.NativeText
+        entries = [
+            Entry(action.text(), action.shortcut().toString(native), action.trigger)
+            for name, action in self.commands.actions.items()
+            if name != "palette" and action.isEnabled()
+        ]
+        entries += [
+            Entry(chat.title, self.tr("chat"), partial(self.open_chat, chat.id))
+            for chat in self.side.chats.recent(_RECENT)
+        ]
+        self.palette_sheet.open(entries)
+        self._over_all.show_only(self.palette_sheet)
+
+    def _on_keys_changed(self) -> None:
+        native = QKeySequence.SequenceFormat.NativeText
+        self.side.show_search_keys(self.commands.keys("search").toString(native))
 
     def _on_escape(self) -> None:
         focus = QApplication.focusWidget()
-        if focus is self.side.search and self.side.search.text():
+        if self._over_all.shows(self.palette_sheet):
+            self.palette_sheet.close_up()
+        elif focus is self.side.search and self.side.search.text():
             self.side.search.clear()
         elif self._overlay.shows(self.sheet):
             self._close_overlay()
@@ -624,55 +666,3 @@ class MainWindow(QMainWindow):
     def _on_edit_last(self) -> None:
         if self.stack.currentWidget() is self.conversation:
             self.conversation.edit_last()
-
-
-_ACCEPT = QMessageBox.ButtonRole.AcceptRole
-
-
-class _Overlay(QObject):
-    """One sheet at a time over the pages, centred below the head."""
-
-    def __init__(self, ground: QWidget) -> None:
-        super().__init__(ground)
-        self._ground = ground
-        self._sheets: list[QWidget] = []
-        ground.installEventFilter(self)
-
-    def add(self, sheet: QWidget) -> None:
-        sheet.setParent(self._ground)
-        sheet.hide()
-        sheet.installEventFilter(self)
-        self._sheets.append(sheet)
-
-    def show_only(self, sheet: QWidget | None) -> None:
-        for each in self._sheets:
-            if each is sheet:
-                each.show()
-                self._place(each)
-                each.raise_()
-            elif not each.isHidden():
-                each.hide()
-
-    def holds(self, widget: QWidget) -> bool:
-        """Whether `widget` is part of a sheet."""
-        return any(each.isAncestorOf(widget) for each in self._sheets)
-
-    def shows(self, sheet: QWidget) -> bool:
-        return not sheet.isHidden()
-
-    def _place(self, sheet: QWidget) -> None:
-        width = min(_SHEET_WIDTH, self._ground.width() - 32)
-        layout = sheet.layout()
-        assert layout
-        tall = layout.hasHeightForWidth()
-        height = layout.heightForWidth(width) if tall else layout.minimumSize().height()
-        height = min(height, self._ground.height() - _SHEET_TOP - 16)
-        sheet.setGeometry((self._ground.width() - width) // 2, _SHEET_TOP, width, height)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        kinds = (QEvent.Type.Resize,) if watched is self._ground else (QEvent.Type.LayoutRequest,)
-        if event.type() in kinds:
-            for sheet in self._sheets:
-                if not sheet.isHidden():
-                    self._place(sheet)
-        return super().eventFilter(watched, event)

@@ -23,3 +23,26 @@ def test_a_bad_value_changes_nothing(data_folder: DataFolder) -> None:
     with pytest.raises(PlumError, match="theme is one of"):
         preferences.set("theme", "plaid")
     assert Preferences(data_folder.settings).current.theme == "dark"
+
+
+def test_a_mapping_is_taken_as_it_is_and_as_text(data_folder: DataFolder) -> None:
+    preferences = Preferences(data_folder.settings)
+    preferences.set("keys", {"learn": "Ctrl+J"})
+    assert Preferences(data_folder.settings).current.keys == {"learn": "Ctrl+J"}
+    preferences.set("keys", '{"quit": ""}')
+    assert Preferences(data_folder.settings).current.keys == {"quit": ""}
+
+
+@pytest.mark.parametrize("value", ["learn", "[1]", 5, {"learn": 5}, [["learn", "Ctrl+J"]]])
+def test_what_is_no_mapping_is_refused(data_folder: DataFolder, value: object) -> None:
+    preferences = Preferences(data_folder.settings)
+    with pytest.raises(PlumError, match="names with text each"):
+        preferences.set("keys", value)
+    assert preferences.current.keys == {}
+
+
+@pytest.mark.parametrize(("value", "said"), [(79, "below 80"), (201, "above 200")])
+def test_a_number_keeps_to_its_bounds(data_folder: DataFolder, value: int, said: str) -> None:
+    with pytest.raises(PlumError, match=said):
+        Preferences(data_folder.settings).set("text_size", value)
+    assert Preferences(data_folder.settings).current.text_size == 100

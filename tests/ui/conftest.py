@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
@@ -99,3 +103,27 @@ def answer(qtbot: QtBot, qapp: QApplication) -> Callable[[str], str]:
         return said
 
     return press
+
+
+def run_program(folder: DataFolder, code: str) -> subprocess.CompletedProcess[str]:
+    """Run the real program; `code`, one line, has its `window` once that is open."""
+    program = (
+        "import sys, pathlib, ctypes, threading\n"
+        "from PySide6.QtCore import QTimer\n"
+        "from plum_desktop.base.paths import open_data_folder\n"
+        "from plum_desktop.ui import application\n"
+        "def act(window):\n"
+        f"    {code}\n"
+        "class Window(application.MainWindow):\n"
+        "    def start(self):\n"
+        "        super().start(warm=False)\n"
+        "        QTimer.singleShot(50, self, lambda: act(self))\n"
+        "        QTimer.singleShot(1500, self, self.leave)\n"
+        "application.MainWindow = Window\n"
+        "sys.exit(application.run(open_data_folder(pathlib.Path(sys.argv[1]))))\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, str(folder.root)], text=True, capture_output=True,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"}, cwd=Path(__file__).parents[2],
+        timeout=60,
+    )  # fmt: skip

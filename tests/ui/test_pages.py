@@ -276,7 +276,7 @@ def test_every_setting_has_a_field(window: MainWindow) -> None:
     QTest.keyClick(window, Qt.Key.Key_Comma, CTRL)
     assert window.page == "settings"
     names = {field.name for field in dataclasses.fields(Settings)}
-    assert set(window.settings.fields) == names - {"model"}
+    assert set(window.settings.fields) == names - {"model", "keys"}
     assert all(field.accessibleName() for field in window.settings.fields.values())
 
 
@@ -339,7 +339,7 @@ def test_chats_go_out_and_come_in(
     file_dialog(tmp_path / "chats.jsonl")
     qtbot.wait_until(lambda: notice.text().startswith("1 chat came in. Left out: Line 2"))
     qtbot.wait_until(lambda: window.side.chats.chat_count() == 1)
-    window.import_chats(tmp_path / "missing.jsonl")
+    window.exchange.import_from(tmp_path / "missing.jsonl")
     qtbot.wait_until(lambda: "cannot be read" in notice.text())
 
 
@@ -390,7 +390,7 @@ def test_what_chatgpt_exported_comes_in(
     notice = window.conversation.notice
     qtbot.wait_until(lambda: notice.text().startswith("2 chats came in. Left out: Conversation 3"))
     qtbot.wait_until(lambda: window.side.chats.chat_count() == 1)  # the other is archived
-    window.import_chats(Path(__file__).parent.parent / "data" / "exchange" / "broken.json")
+    window.exchange.import_from(Path(__file__).parent.parent / "data" / "exchange" / "broken.json")
     qtbot.wait_until(lambda: notice.text().endswith("And 8 more."))
 
 

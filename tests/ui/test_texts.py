@@ -1,0 +1,98 @@
+"""Every text that a person sees can be translated: none goes to a widget as it stands."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import plum_desktop.ui
+
+SHOWING = {
+    "label", "small", "button", "with_keys", "set_tip", "setText", "setToolTip", "setWindowTitle",
+    "setAccessibleName", "setAccessibleDescription", "setPlaceholderText", "setInformativeText",
+    "setStatusTip", "setTitle", "setLabelText", "addAction", "addButton", "addItem", "addMenu",
+    "set_text", "set_whole", "say", "tell", "announce", "set_title", "QLabel", "QPushButton",
+    "QAction", "QCheckBox", "QMenu", "Notice", "ElidedLabel", "IconButton", "Page", "Switch",
+    "save_dialog", "open_dialog", "setHorizontalHeaderLabels", "setSuffix", "setPrefix",
+}  # fmt: skip
+TRANSLATING = {"tr", "_tr", "translate"}
+
+
+def name_of(call: ast.Call) -> str:
+    match call.func:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""
+
+
+def spoken(node: ast.expr) -> Iterator[ast.Constant]:
+    """Literals with a word in them that `node` may come to, but for those inside tr()."""
+    match node:
+        case ast.Constant(value=str(text)) if any(letter.isalpha() for letter in text):
+            yield node
+        case ast.JoinedStr(values=parts) | ast.List(elts=parts) | ast.Tuple(elts=parts):
+            for part in parts:
+                yield from spoken(part)
+        case ast.BinOp(left=left, right=right):
+            yield from spoken(left)
+            yield from spoken(right)
+        case ast.IfExp(body=left, orelse=right):
+            yield from spoken(left)
+            yield from spoken(right)
+        case ast.BoolOp(values=parts):
+            for part in parts:
+                yield from spoken(part)
+        case ast.Call(func=ast.Attribute(attr="format" | "join", value=inner)):
+            yield from spoken(inner)
+
+
+# Not words of ours: kinds and icons, which are first or second of their call.
+def shown(call: ast.Call) -> list[ast.expr]:
+    name = name_of(call)
+    if name == "IconButton":
+        return call.args[1:2]
+    if name in ("say", "tell", "button", "label", "small", "addItem", "Notice", "ElidedLabel"):
+        return call.args[:1]
+    if name in ("set_tip", "announce"):
+        return call.args[1:2]
+    if name in ("save_dialog", "open_dialog"):
+        return call.args[1:2]  # then comes a file name, or what was translated
+    if name in ("set_text", "with_keys"):
+        return call.args[:1]
+    return call.args
+
+
+def untranslated(source: str) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and name_of(node) in SHOWING - TRANSLATING:
+            for argument in shown(node):
+                found += [(each.lineno, each.value) for each in spoken(argument)]
+    return found
+
+
+FILES = sorted(Path(plum_desktop.ui.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_text_is_shown_as_it_stands(file: Path) -> None:
+    assert untranslated(file.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "caught"),
+    [
+        ('label("Memory")', True), ('x.setText(f"{n} chats")', True),
+        ('box.setText("On" if on else self.tr("Off"))', True),
+        ('x.setToolTip("Hello {n}".format(n=1))', True), ('small(", ".join(parts))', False),
+        ('IconButton("copy", "Copy")', True), ('IconButton("copy", self.tr("Copy"))', False),
+        ('button(self.tr("Keep"), "primary", self.go)', False), ('label("")', False),
+        ('x.setText(self.tr("{n} chats").format(n=1))', False), ('x.setText(name)', False),
+        ('x.setText("▾ " + self.tr("More"))', False), ('x.setText(a + " chats")', True),
+    ],
+)  # fmt: skip
+def test_the_test_sees_what_it_should(line: str, caught: bool) -> None:
+    assert bool(untranslated(line)) == caught
