@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QObject, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QGuiApplication, QResizeEvent
+from PySide6.QtCore import QEvent, QMimeData, QObject, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QPlainTextEdit,
     QSizePolicy,
+    QStyle,
     QVBoxLayout,
     QWidget,
 )
@@ -24,7 +25,7 @@ from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Attachment
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.controls import IconButton, IconLabel, button, small
-from plum_desktop.ui.theme import code_font
+from plum_desktop.ui.theme import code_font, scaled
 
 _GAP = 6
 _WIDEST_NAME = 220
@@ -64,10 +65,9 @@ class Chip(QFrame):
         row.setContentsMargins(8, 2, 2 if removable else 8, 2)
         row.setSpacing(4)
         row.addWidget(IconLabel("file", size=16))
+        self._whole = name
         self._name = button("", "chip", self.opened.emit)
-        middle = Qt.TextElideMode.ElideMiddle
-        metrics = QFontMetrics(self._name.font())
-        self._name.setText(metrics.elidedText(name, middle, _WIDEST_NAME).replace("&", "&&"))
+        self._fit()
         self._name.setAccessibleName(self.tr("Show {name}").format(name=name))
         self._name.setToolTip(self.tr("Show the text of {name}").format(name=name))
         row.addWidget(self._name)
@@ -77,6 +77,17 @@ class Chip(QFrame):
             cross = IconButton("close", self.tr("Remove {name}").format(name=name), size=14)
             cross.clicked.connect(self.removed)
             row.addWidget(cross)
+
+    def _fit(self) -> None:
+        shown = self._name.fontMetrics().elidedText(
+            self._whole, Qt.TextElideMode.ElideMiddle, scaled(_WIDEST_NAME)
+        )
+        self._name.setText(shown.replace("&", "&&"))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._fit()
 
 
 class Chips(QWidget):
@@ -109,6 +120,7 @@ class Chips(QWidget):
 
     def arrange(self, width: int) -> int:
         """Put the chips into rows of `width`; how high they come."""
+        whole = QRect(0, 0, width, 1)
         x = y = high = 0
         for chip in self._chips:
             chip.ensurePolished()
@@ -116,7 +128,8 @@ class Chips(QWidget):
             if x and x + size.width() > width:
                 x, y = 0, y + high + _GAP
                 high = 0
-            chip.setGeometry(x, y, min(size.width(), width), size.height())
+            place = QRect(x, y, min(size.width(), width), size.height())
+            chip.setGeometry(QStyle.visualRect(self.layoutDirection(), whole, place))
             x += size.width() + _GAP
             high = max(high, size.height())
         return y + high
@@ -124,6 +137,11 @@ class Chips(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._arrange()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.LayoutDirectionChange):
+            self._arrange()  # a chip has another size
+        return super().event(event)
 
     def sizeHint(self) -> QSize:
         return QSize(super().sizeHint().width(), self.height())

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QVBoxLayout, QWidget
 from plum_desktop.app.curves import DRIFT_BOUND, History, RecallLine
 from plum_desktop.ui import words
 from plum_desktop.ui.controls import label, small
-from plum_desktop.ui.theme import Theme, current_theme, text_font
+from plum_desktop.ui.theme import Theme, current_theme, scaled, text_font
 
 _HEIGHT = 190
 _MOST_TICKS = 6
@@ -30,7 +30,6 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__(antialias=True)
-        self.setFixedHeight(_HEIGHT)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setMenuEnabled(False)
         self.setMouseEnabled(x=False, y=False)
@@ -44,13 +43,14 @@ class _Plot(pg.PlotWidget):  # type: ignore[misc]
 
     def dress(self, theme: Theme, across: str, up: str) -> None:
         """Colours and fonts of the theme, and the axes in words."""
+        self.setFixedHeight(scaled(_HEIGHT))
         self.setBackground(QColor(theme.surface))
         for side, text in (("bottom", across), ("left", up)):
             axis = self.getAxis(side)
             axis.setPen(QColor(theme.line))
             axis.setTextPen(QColor(theme.muted))
             axis.setStyle(tickFont=text_font(12), tickLength=-4)
-            axis.setLabel(text, color=theme.muted, **{"font-size": "12px"})
+            axis.setLabel(text, color=theme.muted, **{"font-size": f"{scaled(12)}px"})
 
     def line(
         self, points: Sequence[Point], colour: str, *, width: float = 2.0,
@@ -93,7 +93,7 @@ class Chart(QFrame):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange:
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange):
             self.redraw()
 
     def redraw(self) -> None:
@@ -288,5 +288,5 @@ class Charts(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        way = QBoxLayout.Direction
-        self._row.setDirection(way.TopToBottom if self.width() < _NARROW else way.LeftToRight)
+        way, narrow = QBoxLayout.Direction, self.width() < scaled(_NARROW)
+        self._row.setDirection(way.TopToBottom if narrow else way.LeftToRight)

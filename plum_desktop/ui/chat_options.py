@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import (
-    QCheckBox,
     QDoubleSpinBox,
     QFrame,
     QGridLayout,
@@ -18,7 +17,8 @@ from PySide6.QtWidgets import (
 from plum_desktop.base.settings import Settings
 from plum_desktop.base.types import Chat
 from plum_desktop.ui import words
-from plum_desktop.ui.controls import Choice, button, label, small
+from plum_desktop.ui.controls import Choice, Switch, button, label, small
+from plum_desktop.ui.theme import scaled
 
 if TYPE_CHECKING:
     from plum_desktop.app.models import ModelInfo
@@ -37,7 +37,6 @@ class ChatOptions(QFrame):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setProperty("kind", "popover")
-        self.setFixedWidth(_WIDTH)
         box = QVBoxLayout(self)
         box.setContentsMargins(16, 12, 16, 16)
         box.setSpacing(12)
@@ -57,7 +56,7 @@ class ChatOptions(QFrame):
         edits.setAccessibleName(self.tr("Edit personas"))
         self._add(grid, 0, self.tr("Persona"), self.persona, edits)
 
-        self.own_temperature = QCheckBox(self.tr("Its own"))
+        self.own_temperature = Switch(self.tr("Its own"))
         self.own_temperature.setAccessibleName(self.tr("A temperature of its own"))
         self.own_temperature.clicked.connect(self._on_temperature)
         self.temperature = QDoubleSpinBox()
@@ -133,9 +132,11 @@ class ChatOptions(QFrame):
         self.model.setCurrentIndex(self._place(self.model, chat.model))
 
     def open_below(self, widget: QWidget) -> None:
+        self.setFixedWidth(scaled(_WIDTH))
         self.adjustSize()
-        corner = widget.mapToGlobal(QPoint(widget.width() - _WIDTH, widget.height() + 4))
-        self.move(corner)
+        mirrored = self.layoutDirection() == Qt.LayoutDirection.RightToLeft
+        left = 0 if mirrored else widget.width() - self.width()
+        self.move(widget.mapToGlobal(QPoint(left, widget.height() + 4)))
         self.show()
         self.persona.setFocus()
 

@@ -17,7 +17,7 @@ from plum_desktop.base.errors import Cancelled
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.controls import announce, button, label, small
 from plum_desktop.ui.page import Page
-from plum_desktop.ui.theme import current_theme, text_font
+from plum_desktop.ui.theme import TEXT_PIXELS, current_theme, scaled, set_type
 
 if TYPE_CHECKING:
     from plum_desktop.app.compare import Way
@@ -43,7 +43,7 @@ class AnswerCard(QFrame):
         box.addWidget(label(self.title, bold=True, wrap=True))
         self._answer = label(wrap=True)
         self._answer.setTextFormat(Qt.TextFormat.RichText)
-        self._answer.setFont(text_font())
+        set_type(self._answer, TEXT_PIXELS)
         self._answer.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard
@@ -144,10 +144,13 @@ class ComparePage(Page):
         self._columns.setSpacing(12)
         self.body.addLayout(self._columns)
         self.body.addStretch(1)
-        self.setFocusProxy(self.question)
         self._grew.connect(self._on_grew)
         self.question.textChanged.connect(lambda _: self._enable())
         self._enable()
+
+    def setFocus(self) -> None:  # type: ignore[override]
+        """Go to the question.  With a focus proxy the tab key would pass the head by."""
+        self.question.setFocus()
 
     @property
     def busy(self) -> bool:
@@ -256,5 +259,5 @@ class ComparePage(Page):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        way = QBoxLayout.Direction
-        self._columns.setDirection(way.TopToBottom if self.width() < _NARROW else way.LeftToRight)
+        way, narrow = QBoxLayout.Direction, self.width() < scaled(_NARROW)
+        self._columns.setDirection(way.TopToBottom if narrow else way.LeftToRight)

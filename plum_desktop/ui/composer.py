@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QTextEdit, QVBoxLayout
 
 from plum_desktop.ui import words
@@ -140,9 +140,16 @@ class Composer(QFrame):
         self._go.clicked.connect(self._on_go)
         row.addWidget(self._go, 0, Qt.AlignmentFlag.AlignBottom)
         box.addLayout(row)
-        self.setFocusProxy(self._field)
         self.set_memory("on")
         self._show_button()
+
+    def setFocus(self) -> None:  # type: ignore[override]
+        """Go to the text.  With a focus proxy the tab key would pass the other controls by."""
+        self._field.setFocus()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        super().mousePressEvent(event)
+        self.setFocus()
 
     def text(self) -> str:
         return self._field.toPlainText()

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
@@ -50,12 +50,14 @@ class Conversation(QWidget):
         chat_made(chat id): the new chat has got its id.
         models_asked: the reader wants to choose a model.
         model_chosen(name)
+        why_asked(question, answer, a place of the screen): what was learned near to it?
     """
 
     chat_changed = Signal(str)
     chat_made = Signal(str)
     models_asked = Signal()
     model_chosen = Signal(str)
+    why_asked = Signal(str, str, QPoint)
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
@@ -105,6 +107,7 @@ class Conversation(QWidget):
         self.list.step_asked.connect(self._on_step_asked)
         self.list.link_clicked.connect(lambda address: ask_about_link(self, address))
         self.list.models_asked.connect(self.models_asked)
+        self.list.why_asked.connect(self._on_why_asked)
         self.list.in_sight.connect(self._on_in_sight)
         self.welcome = Welcome(self._plum.folder)
         self.welcome.models_asked.connect(self.models_asked)
@@ -279,6 +282,7 @@ class Conversation(QWidget):
             title = self._chat.title if self._chat else self.tr("New chat")
         self.header.show_chat(title, memory=memory, temporary=self._temporary is not None)
         self.header.set_models(self._models, self._record.model)
+        self.list.set_explains(self._temporary is None)
         if self._temporary is not None:
             self.composer.set_memory("temporary")
         else:
@@ -612,6 +616,11 @@ class Conversation(QWidget):
             lambda: self._plum.store.chats.show(chat_id, sibling),
             lambda _: self.open(chat_id), self._say, owner=self,
         )  # fmt: skip
+
+    def _on_why_asked(self, turn: Turn, place: QPoint) -> None:
+        before = self.turns.turns()[: self.turns.row_of(turn.id)]
+        question = next((each.text for each in reversed(before) if each.role == "user"), "")
+        self.why_asked.emit(question, turn.text, place)
 
     def _on_in_sight(self, ids: list[str]) -> None:
         wanted = [each for each in ids if each not in self._asked]

@@ -24,6 +24,7 @@ from plum_desktop.ui.ticks import TEXT_LEFT, TickDelegate, paint_ground, visual
 Index = QModelIndex | QPersistentModelIndex
 FactRole = Qt.ItemDataRole.UserRole + 2
 _BADGE = 116
+_AIR = 9  # above and below the words
 
 
 class FactModel(QAbstractListModel):
@@ -107,7 +108,7 @@ class FactDelegate(TickDelegate):
             QRect(0, 0, max(80, width - TEXT_LEFT - scaled(_BADGE)), 4000),
             Qt.TextFlag.TextWordWrap, str(index.data()),
         )  # fmt: skip
-        return QSize(width, max(scaled(38), rect.height() + 18))
+        return QSize(width, max(scaled(38), rect.height() + 2 * scaled(_AIR)))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         fact: Fact = index.data(FactRole)
@@ -117,7 +118,9 @@ class FactDelegate(TickDelegate):
         paint_ground(painter, option, theme)
         if index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
             self.paint_tick(painter, option, index, theme)
-        area = visual(option, option.rect.adjusted(TEXT_LEFT, scaled(9), -scaled(_BADGE), -9))
+        area = visual(
+            option, option.rect.adjusted(TEXT_LEFT, scaled(_AIR), -scaled(_BADGE), -scaled(_AIR))
+        )
         painter.setFont(text_font(14))
         gone = fact.state in ("excluded", "contradicted")
         painter.setPen(QColor(theme.muted if gone else theme.text))
@@ -138,7 +141,7 @@ class FactDelegate(TickDelegate):
         width = painter.fontMetrics().horizontalAdvance(text) + 16
         row = option.rect
         badge = visual(
-            option, QRect(row.right() - 10 - width, row.top() + scaled(9), width, scaled(20))
+            option, QRect(row.right() - 10 - width, row.top() + scaled(_AIR), width, scaled(20))
         )
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(ground))

@@ -194,7 +194,7 @@ class MemoryPage(Page):
             self.state.addItem(text, state)
         self.state.currentIndexChanged.connect(lambda _: self._on_search())
         self.head.addWidget(self.state)
-        self.add_button = button(self.tr("Add a fact"), "plain", self._on_add)
+        self.add_button = button(self.tr("Add a fact"), "plain", self.add_fact)
         self.head.addWidget(self.add_button)
 
         self.taught = TaughtModel(self)
@@ -356,7 +356,8 @@ class MemoryPage(Page):
 
         self._bridge.ask(lambda: act(fact_id), done, self.say, owner=self)
 
-    def _on_add(self) -> None:
+    def add_fact(self) -> None:
+        """Have a fact of the user's own put into words."""
         self.editor.open(None)
 
     def _on_edit(self) -> None:

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from plum_desktop.base.files import megabytes
 from plum_desktop.ui import words
 from plum_desktop.ui.controls import ElidedLabel, IconButton, IconLabel, Tone, button, small
-from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, set_property, text_font
+from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, set_property, set_type
 
 if TYPE_CHECKING:
     from plum_desktop.app.downloads import Download
@@ -229,7 +229,7 @@ class _Linked(QLabel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFont(text_font(SMALL_PIXELS))
+        set_type(self, SMALL_PIXELS)
         self.setProperty("tone", "muted")
         self.setTextFormat(Qt.TextFormat.RichText)
         self.setOpenExternalLinks(True)

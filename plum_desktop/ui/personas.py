@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
-    QCheckBox,
     QDialog,
     QHBoxLayout,
     QLineEdit,
@@ -18,7 +17,8 @@ from PySide6.QtWidgets import (
 
 from plum_desktop.app.personas import Persona
 from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.controls import Notice, button, label, small
+from plum_desktop.ui.controls import Notice, Switch, button, label, small
+from plum_desktop.ui.theme import scaled
 
 _LIST_WIDTH = 200
 
@@ -34,7 +34,7 @@ class PersonaDialog(QDialog):
         self._plum = bridge.plum
         self._personas: list[Persona] = []
         self.setWindowTitle(self.tr("Personas"))
-        self.resize(680, 440)
+        self.resize(scaled(680), scaled(440))
         box = QVBoxLayout(self)
         box.setContentsMargins(16, 16, 16, 16)
         box.setSpacing(12)
@@ -49,7 +49,7 @@ class PersonaDialog(QDialog):
         left.setSpacing(8)
         self.list = QListWidget()
         self.list.setProperty("framed", True)
-        self.list.setFixedWidth(_LIST_WIDTH)
+        self.list.setFixedWidth(scaled(_LIST_WIDTH))
         self.list.setAccessibleName(self.tr("Personas"))
         self.list.currentRowChanged.connect(self._on_chosen)
         left.addWidget(self.list, 1)
@@ -73,7 +73,7 @@ class PersonaDialog(QDialog):
             right.addWidget(field)
         self.name.textChanged.connect(self._on_edited)
         self.prompt.textChanged.connect(self._on_edited)
-        self.default = QCheckBox(self.tr("For new chats"))
+        self.default = Switch(self.tr("For new chats"))
         self.default.clicked.connect(self._on_default)
         right.addWidget(self.default)
         columns.addLayout(right, 1)

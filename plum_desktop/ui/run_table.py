@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QEvent,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+)
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from plum_desktop.app.result_card import ResultCard, card_of
 from plum_desktop.base.types import Adapter, Run
 from plum_desktop.ui import words
-from plum_desktop.ui.theme import text_font
+from plum_desktop.ui.theme import scaled, text_font
 
 Index = QModelIndex | QPersistentModelIndex
 _ROW, _MOST_ROWS = 38, 8
@@ -160,21 +167,30 @@ class RunTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setTabKeyNavigation(False)
         self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW)
         head = self.horizontalHeader()
         head.setHighlightSections(False)
         head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         head.setSectionResizeMode(LessonModel.REMEMBERS, QHeaderView.ResizeMode.Stretch)
+        self._fit()
 
     def show_lessons(self, lessons: Sequence[Lesson], wanted: str | None = None) -> None:
         """Show these, and choose the run `wanted`, else the one chosen before, else the newest."""
         current = self.current()
         self.lessons.set_lessons(lessons)
-        rows = min(len(lessons), _MOST_ROWS)
-        self.setFixedHeight(rows * _ROW + self.horizontalHeader().height() + 2)
+        self._fit()
         if lessons:
             row = self.lessons.row_of(wanted or (current.id if current else None))
             self.selectRow(row or 0)
+
+    def _fit(self) -> None:
+        rows, row = min(self.lessons.rowCount(), _MOST_ROWS), scaled(_ROW)
+        self.verticalHeader().setDefaultSectionSize(row)
+        self.setFixedHeight(rows * row + self.horizontalHeader().sizeHint().height() + 2)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._fit()
 
     def current(self) -> Lesson | None:
         index = self.currentIndex()

@@ -199,6 +199,11 @@ class Chip(QToolButton):
         super().resizeEvent(event)
         self._fit()
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange and self._choices:
+            self._fit()
+
     def _fit(self) -> None:
         name = self._choices[self.value]
         room = max(0, self.width() - 20)

@@ -128,6 +128,7 @@ def _style_sheet(theme: Theme) -> str:
     sheet = resource("themes", "window.qss").read_text(encoding="utf-8")
     sheet = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
     sizes = "".join(f'*[pixels="{size}"] {{ font-size: {scaled(size)}px; }}\n' for size in SIZES)
+    sheet = re.sub(r"(?<=font-size: )\d+", lambda match: str(scaled(int(match[0]))), sheet)
     return re.sub(r"@(\w+)", lambda match: colours[match[1]], sheet) + sizes
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 
-from PySide6.QtCore import QEvent, QModelIndex, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolButton, QWidget
 
@@ -31,6 +31,7 @@ class TurnList(QAbstractScrollArea):
 
     Signals: again_asked(turn), edit_asked(turn), go_on_asked(turn), quote_asked(text),
         file_asked(Attachment), step_asked(turn, ±1), link_clicked(address), models_asked,
+        why_asked(turn, a place of the screen),
         in_sight(ids of messages in view whose siblings are not known).
     """
 
@@ -42,6 +43,7 @@ class TurnList(QAbstractScrollArea):
     step_asked = Signal(object, int)
     link_clicked = Signal(str)
     models_asked = Signal()
+    why_asked = Signal(object, QPoint)
     in_sight = Signal(list)
 
     def __init__(self, model: TurnModel) -> None:
@@ -62,6 +64,7 @@ class TurnList(QAbstractScrollArea):
         self._measured: dict[int, int] = {}  # turn key -> width its height is true for
         self._anchor = (0, _MARGIN)
         self._follows = True
+        self._explains = True
         self._arranging = False
         self._value = 0  # of the scroll bar, when turns were placed last
 
@@ -86,6 +89,12 @@ class TurnList(QAbstractScrollArea):
     def follows(self) -> bool:
         """Whether the view keeps to the end as it grows."""
         return self._follows
+
+    def set_explains(self, explains: bool) -> None:
+        """Whether it can be asked what was learned near to an answer."""
+        self._explains = explains
+        for view in self._views.values():
+            view.set_explains(explains)
 
     def go_to_end(self) -> None:
         self._follows = True
@@ -186,6 +195,8 @@ class TurnList(QAbstractScrollArea):
         view.step_asked.connect(lambda step: self.step_asked.emit(view.turn, step))
         view.link_clicked.connect(self.link_clicked)
         view.models_asked.connect(self.models_asked)
+        view.why_asked.connect(lambda place: self.why_asked.emit(view.turn, place))
+        view.set_explains(self._explains)
         view.focused.connect(lambda: self._bring_into_sight(view))
         return view
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import QByteArray, QEvent, QObject, QRect, QSize, Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import (
+    QByteArray,
+    QEvent,
+    QObject,
+    QPoint,
+    QRect,
+    QSize,
+    Qt,
+    QTimer,
+    QUrl,
+    Signal,
+)
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -223,7 +234,7 @@ class TurnView(QWidget):
 
     Signals: again_asked, edit_asked, go_on_asked, quote_asked(text), file_asked(Attachment),
         step_asked(±1: an older or newer sibling), link_clicked(address), models_asked,
-        focused (by the keyboard: bring it into sight).
+        focused (by the keyboard: bring it into sight), why_asked(a place of the screen).
     """
 
     again_asked = Signal()
@@ -235,6 +246,7 @@ class TurnView(QWidget):
     link_clicked = Signal(str)
     models_asked = Signal()
     focused = Signal()
+    why_asked = Signal(QPoint)
 
     def __init__(self, turn: Turn) -> None:
         super().__init__()
@@ -246,6 +258,7 @@ class TurnView(QWidget):
         self._is_last = False
         self._hovered = False
         self._by_keyboard = False
+        self._explains = True
         self._marked = QTimer(self, singleShot=True, interval=_MARKED_MS)
         self._marked.timeout.connect(self.update)
 
@@ -290,6 +303,11 @@ class TurnView(QWidget):
             self._change = IconButton("again", self.tr("Answer again"), size=16)
             self._change.clicked.connect(self.again_asked)
         bar.addWidget(self._change)
+        self._why: IconButton | None = None
+        if not mine:
+            self._why = IconButton("memory", self.tr("Memories near this answer"), size=16)
+            self._why.clicked.connect(self._on_why)
+            bar.addWidget(self._why)
         bar.addStretch(1)
         self._walker = QWidget()
         walk = QHBoxLayout(self._walker)
@@ -303,7 +321,7 @@ class TurnView(QWidget):
         for part in (self._older, self._place, self._newer):
             walk.addWidget(part)
         bar.addWidget(self._walker)
-        for part in (self._copy, self._quote, self._change, self._older, self._newer):
+        for part in self._actions.findChildren(IconButton):
             part.installEventFilter(self)
         self.set_turn(turn)
 
@@ -409,6 +427,11 @@ class TurnView(QWidget):
         self._show_actions()
         return changed and not self._note.isHidden()
 
+    def set_explains(self, explains: bool) -> None:
+        """Whether it can be asked what was learned near to an answer."""
+        self._explains = explains
+        self._show_actions()
+
     def mark(self) -> None:
         """Draw the eye here for a moment: a search led to it."""
         self._marked.start()
@@ -483,6 +506,8 @@ class TurnView(QWidget):
         self._copy.setVisible(wanted and bool(self._turn.text))
         self._quote.setVisible(wanted and bool(self._turn.text))
         self._change.setVisible(wanted and self._turn.state != "failed")  # it has a button then
+        if self._why:
+            self._why.setVisible(wanted and self._explains and bool(self._turn.text))
 
     def enterEvent(self, event: QEnterEvent) -> None:
         super().enterEvent(event)
@@ -560,6 +585,10 @@ class TurnView(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(self.width(), self.height())
+
+    def _on_why(self) -> None:
+        assert self._why
+        self.why_asked.emit(self._why.mapToGlobal(QPoint(0, self._why.height())))
 
     def _on_quote(self) -> None:
         self.quote_asked.emit(self._chosen_text())

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from plum_desktop.ui.bridge import Bridge
 from plum_desktop.ui.controls import button, label, small
+from plum_desktop.ui.theme import scaled
 
 if TYPE_CHECKING:
     from plum_desktop.app.memory import Related
@@ -26,7 +27,6 @@ class WhyPopup(QFrame):
         super().__init__(parent, Qt.WindowType.Popup)
         self._bridge = bridge
         self.setProperty("kind", "sheet")
-        self.setFixedWidth(_WIDTH)
         self._box = QVBoxLayout(self)
         self._box.setContentsMargins(16, 12, 16, 12)
         self._box.setSpacing(8)
@@ -60,6 +60,7 @@ class WhyPopup(QFrame):
         self._note.setText(note)
         self.setAccessibleName(self._title.text())
         self.setAccessibleDescription(" ".join(each.fact.statement for each in found) or note)
+        self.setFixedWidth(scaled(_WIDTH))
         self.adjustSize()
         area = self.screen().availableGeometry()
         self.move(

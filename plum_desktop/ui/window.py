@@ -164,6 +164,7 @@ class MainWindow(QMainWindow):
             ("newer", self.tr("Newer version"), "Ctrl+]", lambda: self.conversation.step(1)),
             ("chat", self.tr("Go to the conversation"), "", lambda: show("chat")),
             ("memory", self.tr("Go to Memory"), "", lambda: show("memory")),
+            ("add_fact", self.tr("Add a fact"), "", self._on_add_fact),
             ("learning", self.tr("Go to Learning"), "", lambda: show("learning")),
             ("models", self.tr("Go to Models"), "", lambda: show("models")),
             ("settings", self.tr("Settings"), "Ctrl+,", lambda: show("settings")),
@@ -202,6 +203,7 @@ class MainWindow(QMainWindow):
         chat.chat_changed.connect(self._on_chat_changed)
         chat.models_asked.connect(lambda: self.show_page("models"))
         chat.model_chosen.connect(self.models.use)
+        chat.why_asked.connect(self.why.ask)
         chat.header.side_asked.connect(self._on_side_asked)
         for page in self.pages.values():
             if isinstance(page, Page):
@@ -662,6 +664,10 @@ class MainWindow(QMainWindow):
     def _on_options(self) -> None:
         if self.stack.currentWidget() is self.conversation:
             self.conversation.show_options()
+
+    def _on_add_fact(self) -> None:
+        self.show_page("memory")
+        self.memory.add_fact()
 
     def _on_edit_last(self) -> None:
         if self.stack.currentWidget() is self.conversation:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHeaderView,
     QKeySequenceEdit,
+    QLabel,
     QLineEdit,
     QMainWindow,
     QPlainTextEdit,
@@ -30,7 +31,7 @@ from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 
 Open = Callable[[], MainWindow]
-PAGES = ("chat", "memory", "learning", "models", "settings")
+PAGES = ("chat", "memory", "learning", "compare", "models", "settings")
 CONTROLS = (
     QAbstractButton, QLineEdit, QTextEdit, QPlainTextEdit, QAbstractItemView, QComboBox,
     QAbstractSpinBox, QKeySequenceEdit,
@@ -91,6 +92,12 @@ def test_every_control_is_named_and_can_have_the_focus(
     assert all(each.accessibleName() for each in bars)
 
 
+def on_a_link(widget: QWidget) -> bool:
+    if isinstance(widget, Prose):
+        return widget.textCursor().hasSelection()
+    return isinstance(widget, QLabel) and widget.hasSelectedText()
+
+
 def round_trip(full: MainWindow, key: Qt.Key) -> list[QWidget]:
     """Whom the tab key visits until it is back where it began."""
     start = QApplication.focusWidget()
@@ -100,8 +107,8 @@ def round_trip(full: MainWindow, key: Qt.Key) -> list[QWidget]:
         QTest.keyClick(QApplication.focusWidget(), key)
         now = QApplication.focusWidget()
         assert now is not None, f"the focus was lost after {said(visited[-1])}"
-        if now is visited[-1] and isinstance(now, Prose) and now.textCursor().hasSelection():
-            continue  # it is on a link
+        if now is visited[-1] and on_a_link(now):
+            continue
         assert now is not visited[-1], f"{said(now)} keeps the tab key"
         if now is start:
             return visited

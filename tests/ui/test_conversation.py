@@ -22,7 +22,7 @@ CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModi
 
 
 def field(window: MainWindow) -> QWidget:
-    found = window.conversation.composer.focusProxy()
+    found = window.conversation.composer._field
     assert found
     return found
 

@@ -133,7 +133,7 @@ def test_the_notice_shows_copies_and_deletes(
 ) -> None:
     window = after_a_crash()
     assert window.crash.isVisible()
-    assert window.focusWidget() is window.conversation.composer.focusProxy()  # as without it
+    assert window.focusWidget() is window.conversation.composer._field  # as without it
     button(window.crash, "Show the report").click()
     dialog = window.crash.findChild(QDialog)
     assert "ValueError" in dialog.findChild(QPlainTextEdit).toPlainText()

@@ -110,9 +110,9 @@ def test_five_thousand_chats_in_folders_are_listed_at_once() -> None:
         Chat(f"c{n}", f"Chat {n}", now - n, now - n, f"F{n % 40}/S{n % 7}") for n in range(5000)
     ]
     model = ChatListModel()
-    started = time.monotonic()
+    started = time.process_time()
     model.set_chats(chats)
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert model.rowCount() == 1 + 40 + 280 + 5000
 
 
@@ -325,7 +325,7 @@ def test_every_entry_of_the_menu_acts_on_all(
     press(menu(), "Move to folder", "Work")
     qtbot.wait_until(lambda: [chat.folder for chat in chosen()] == ["Work", "Work"])
     with qtbot.wait_signal(side.export_asked) as asked:
-        side.export_asked.disconnect(side.window()._on_export_asked)
+        side.export_asked.disconnect(side.window().exchange.ask_for_export)
         press(menu(), "Export…")
     assert asked.args == [two]
     press(menu(), "Archive")

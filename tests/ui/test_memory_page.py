@@ -7,7 +7,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from plum_desktop.ui.controls import IconButton
 from plum_desktop.ui.memory_page import MemoryPage
+from plum_desktop.ui.turn_view import TurnView
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum
@@ -168,3 +170,38 @@ def test_why_an_answer_says_so(window: MainWindow, qtbot: QtBot) -> None:
     qtbot.wait_until(window.why.isVisible)
     assert window.why.accessibleName().startswith("Nothing that was learned is near")
     window.why.hide()
+
+
+def test_an_answer_in_a_chat_leads_to_memories(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot
+) -> None:
+    chat = window.conversation
+    window.open_chat(next(each.id for each in double.store.chats.list() if each.title == "Porto"))
+    qtbot.wait_until(lambda: chat.list.live_views() == 2)
+    mine, theirs = (chat.list.view_of(row) for row in (0, 1))
+    assert mine
+    assert theirs
+    assert why_buttons(mine) == []
+    (opens,) = why_buttons(theirs)
+    assert opens.isVisible()
+    qtbot.mouseClick(opens, Qt.MouseButton.LeftButton)
+    qtbot.wait_until(window.why.isVisible)
+    assert window.why.accessibleDescription() == "I travel with one bag."
+    window.why.hide()
+
+
+def test_a_temporary_answer_leads_to_none(window: MainWindow, qtbot: QtBot) -> None:
+    window.new_temporary()
+    chat = window.conversation
+    chat.composer.sent.emit("What to pack?")
+    qtbot.wait_until(lambda: not chat.busy and chat.list.live_views() == 2)
+    view = chat.list.view_of(1)
+    assert view
+    assert not any(each.isVisible() for each in why_buttons(view))
+
+
+def why_buttons(view: TurnView) -> list[IconButton]:
+    return [
+        each for each in view.findChildren(IconButton)
+        if each.accessibleName() == "Memories near this answer"
+    ]  # fmt: skip

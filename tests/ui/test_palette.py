@@ -65,7 +65,7 @@ def test_it_lists_every_command_with_its_keys(window: MainWindow, qtbot: QtBot) 
 
 
 def test_enter_runs_and_the_focus_goes_back(window: MainWindow, qtbot: QtBot) -> None:
-    before = window.conversation.composer.focusProxy()
+    before = window.conversation.composer._field
     assert before
     before.setFocus()
     palette = opened(window)

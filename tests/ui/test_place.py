@@ -61,7 +61,8 @@ def test_what_was_begun_meanwhile_stays(
 
 
 @pytest.mark.parametrize(
-    "stored", [{"page": "attic", "chat": 5}, {"page": ["chat"]}, {"chat": "x"}]
+    "stored",
+    [{"page": "attic", "chat": 5}, {"page": ["chat"]}, {"chat": "x"}, {"closed_folders": 5}],
 )
 def test_an_odd_state_file_does_no_harm(
     stored: dict[str, object], open_window: Open, double: DoublePlum
@@ -71,3 +72,15 @@ def test_an_odd_state_file_does_no_harm(
     window = open_window()
     assert window.page == "chat"
     assert window.side.mode == "rail"
+
+
+def test_closed_folders_stay_closed(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
+    chat_id = double.add_chat("Porto", "What to pack?", "A bag.")
+    double.store.chats.update(chat_id, folder="Travel")
+    first = open_window()
+    qtbot.wait_until(lambda: first.side.chats.index_of(chat_id).isValid())
+    first.side.chats.set_open("Travel", opened=False)
+    first.close()
+    again = open_window()
+    qtbot.wait_until(lambda: again.side.chats.index_of_folder("Travel").isValid())
+    assert not again.side.chats.index_of(chat_id).isValid()

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.settings import Settings
@@ -30,7 +30,7 @@ def test_each_setting_is_explained_under_a_heading(page: SettingsPage) -> None:
         if field.name not in ("model", "keys"):
             assert field.metadata["title"] in shown
             assert f"{field.metadata['help']} · Default: " in shown
-    for heading in ("Window", "Answers", "Learning", "This computer", "Keys"):
+    for heading in ("Window", "Answers", "Learning", "Learning by itself", "Models", "Keys"):
         assert f"\n{heading}\n" in shown
     assert "Default: As the system" in shown
     assert f"Default: {words.number(8192)}\n" in shown
@@ -69,3 +69,11 @@ def test_a_reset_brings_the_default_back(
     page.rows["persona"].reset_button.click()
     qtbot.wait_until(lambda: double.settings.persona == "")
     assert double.settings == Settings()
+
+
+def test_a_secret_cannot_be_read_on_the_screen(page: SettingsPage) -> None:
+    token, endpoint = page.fields["token"], page.fields["endpoint"]
+    assert isinstance(token, QLineEdit)
+    assert isinstance(endpoint, QLineEdit)
+    assert token.echoMode() == QLineEdit.EchoMode.Password
+    assert endpoint.echoMode() == QLineEdit.EchoMode.Normal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def name_of(call: ast.Call) -> str:
 def spoken(node: ast.expr) -> Iterator[ast.Constant]:
     """Literals with a word in them that `node` may come to, but for those inside tr()."""
     match node:
-        case ast.Constant(value=str(text)) if any(letter.isalpha() for letter in text):
+        case ast.Constant(value=str(text)) if any(
+            letter.isalpha() for letter in html.unescape(text)
+        ):
             yield node
         case ast.JoinedStr(values=parts) | ast.List(elts=parts) | ast.Tuple(elts=parts):
             for part in parts:

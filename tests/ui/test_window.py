@@ -228,7 +228,7 @@ def test_a_real_model_answers_in_the_window(plum: Plum, qtbot: QtBot) -> None:
     grown: list[str] = []
     window.bridge.reply_grew.connect(lambda _chat, _id, text: grown.append(text))
     chat.composer.set_text("What is the capital of France?")
-    QTest.keyClick(chat.composer.focusProxy(), Qt.Key.Key_Return)
+    QTest.keyClick(chat.composer._field, Qt.Key.Key_Return)
     ended = ("said", "cut")
     qtbot.wait_until(
         lambda: chat.turns.rowCount() == 2 and chat.turns.last().state in ended, timeout=30_000
