@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from plum_desktop.app.models import ModelInfo
     from plum_desktop.app.personas import Persona
 
-_WIDTH = 440
+_WIDTH = 464
 _HOTTEST = 2.0
 
 

@@ -36,6 +36,7 @@ from plum_desktop.ui.leaving import Leaving, ask_before_leaving
 from plum_desktop.ui.lessons import Lessons
 from plum_desktop.ui.memory_page import MemoryPage
 from plum_desktop.ui.models_page import ModelsPage
+from plum_desktop.ui.notices import Notices
 from plum_desktop.ui.overlay import Overlay
 from plum_desktop.ui.page import Page
 from plum_desktop.ui.palette import Entry, Palette
@@ -125,14 +126,8 @@ class MainWindow(QMainWindow):
         column = QVBoxLayout(right)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        around = QVBoxLayout()
-        around.setContentsMargins(12, 0, 12, 8)
-        around.setSpacing(8)
-        around.addWidget(self.crash)
-        around.addWidget(self.offer)
-        around.addWidget(self.models.unfinished)
         column.addWidget(self.stack, 1)
-        column.addLayout(around)
+        column.addWidget(Notices(self.crash, self.offer, self.models.unfinished))
         middle = QHBoxLayout()
         middle.setContentsMargins(0, 0, 0, 0)
         middle.setSpacing(0)
