@@ -215,6 +215,7 @@ class MemoryPage(Page):
         self.body.addWidget(self.editor)
         split = QSplitter()
         split.setChildrenCollapsible(False)
+        split.setHandleWidth(16)  # a margin would stay on one side when the window is mirrored
         split.addWidget(self.chats)
         split.addWidget(self._make_right())
         split.setSizes([280, 560])
@@ -243,7 +244,7 @@ class MemoryPage(Page):
     def _make_right(self) -> QWidget:
         right = QWidget()
         box = QVBoxLayout(right)
-        box.setContentsMargins(12, 0, 0, 0)
+        box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(8)
         top = QHBoxLayout()
         self._title = label(pixels=15, bold=True, wrap=True)
