@@ -30,7 +30,9 @@ def test_each_setting_is_explained_under_a_heading(page: SettingsPage) -> None:
         if field.name not in ("model", "keys"):
             assert field.metadata["title"] in shown
             assert f"{field.metadata['help']} · Default: " in shown
-    for heading in ("Window", "Answers", "Learning", "Learning by itself", "Models", "Keys"):
+    for heading in (
+        "Window", "Answers", "Learning", "Learning by itself", "Models", "This computer", "Keys",
+    ):  # fmt: skip
         assert f"\n{heading}\n" in shown
     assert "Default: As the system" in shown
     assert f"Default: {words.number(8192)}\n" in shown
