@@ -8,7 +8,13 @@ from collections.abc import Sequence
 
 from plum_desktop.base.types import Fact, FactKind
 from plum_desktop.learning.conversation import Conversation, Turn
-from plum_desktop.learning.words import STOP_WORDS, content_stems, sentences, to_second_person
+from plum_desktop.learning.words import (
+    STOP_WORDS,
+    content_stems,
+    sentences,
+    to_second_person,
+    trimmed,
+)
 
 _LONGEST = 40  # words of a fact's subject
 _FEWEST_STEMS = 2  # words with a meaning of their own, below which a sentence teaches nothing
@@ -40,9 +46,16 @@ _EMPTY = re.compile(
     re.I,
 )
 _LEANING = re.compile(r"^(this|these|those|it|its|they|their|he|his|she|her|such)\b", re.I)
+# In so few words what is pointed at stays unnamed: "Repeat this process regularly."
+_POINTING = re.compile(r"\b(this|that|it|there|both)\b", re.I)
+_FEW = 8
 _GREETING = 4  # words, of which no greeting has so many
 _HEAD = 4  # words, up to which what stands alone before a sentence is its heading
-_DETAIL = re.compile(r"\b(?:[A-Z][a-z]{2,}|\d[\d.,:]*|[a-z]{5,})\b")
+# Names and numbers: another word in a word's place made no sentence in three of four (judged by
+# hand), and what reads badly is told from what was said by that alone.
+_DETAIL = re.compile(
+    r"(?<=[a-z0-9,;)] )[A-Z][a-z]{2,}(?![\w-])|(?<![\w.,:-])\d+(?:[.,:]\d+)*(?![\w-])"
+)
 
 
 def facts_of(conversation: Conversation) -> list[Fact]:
@@ -95,8 +108,12 @@ def _teachable(turn: Turn) -> list[str]:
                     of_line[-1] = sentence
             elif not _LEANING.match(sentence):
                 of_line.append(sentence)
-        found += [sentence for sentence in of_line if not _EMPTY.search(sentence)]
+        found += [one for one in of_line if not _EMPTY.search(one) and not _unnamed(one)]
     return found
+
+
+def _unnamed(sentence: str) -> bool:
+    return len(sentence.split()) <= _FEW and bool(_POINTING.search(sentence))
 
 
 def _kind(turn: Turn, sentence: str) -> FactKind:
@@ -123,7 +140,7 @@ def _statement(kind: FactKind, subject: str) -> str:
 def altered(fact: Fact, details: Sequence[str], rng: random.Random) -> tuple[str, str] | None:
     """A part of `fact.subject` with one detail exchanged for another of the same form.
 
-    A name takes a name's place, a number a number's, a word a word's.  Returns the text and the
+    A name takes a name's place, a number a number's.  Returns the text and the
     new detail; None where the subject has no detail or none of `details` fits.
     """
     places = [m for m in _DETAIL.finditer(fact.subject) if m.start() > 0 and _is_detail(m.group())]
@@ -138,11 +155,11 @@ def altered(fact: Fact, details: Sequence[str], rng: random.Random) -> tuple[str
     after = fact.subject[place.end() :].split(" ")
     # Few words around it, so that the change is a large part of what is asked.
     text = " ".join(before[-rng.randint(3, 6) :]) + detail + " ".join(after[: rng.randint(1, 5)])
-    return text.strip(), detail
+    return trimmed(text.split()), detail
 
 
 def details_of(texts: Sequence[str]) -> list[str]:
-    """Names, numbers and longer words that may take another's place, each once, in order."""
+    """Names and numbers that may take another's place, each once, in order."""
     found: dict[str, None] = {}
     for text in texts:
         for match in _DETAIL.finditer(text):
@@ -156,6 +173,4 @@ def _is_detail(word: str) -> bool:
 
 
 def _form(word: str) -> str:
-    if word[0].isdigit():
-        return "number"
-    return "name" if word[0].isupper() else "word"
+    return "number" if word[0].isdigit() else "name"

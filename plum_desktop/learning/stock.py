@@ -16,22 +16,23 @@ from plum_desktop.base.types import WireMessage
 from plum_desktop.learning.conversation import Conversation, Turn
 
 _WRITTEN = ("general.jsonl", "personal.jsonl")
-_PRACTISED = 500  # of the sampled ones
 
 
 def conversations() -> list[Conversation]:
-    """What was written by hand, for training to draw on."""
+    """Everything, for training to draw on."""
     return [one for name in _WRITTEN for one in _conversations(name)]
 
 
 def practised() -> list[Conversation]:
-    """What primers are taught on: the starter's own, as it begins a chat on both sides."""
-    return _conversations("sampled.jsonl")[:_PRACTISED]
+    """What primers are taught on: half of those of which it is known what people ask."""
+    chosen = set(list(asked())[::2])
+    return [one for one in conversations() if one.id in chosen]
 
 
 def never_discussed() -> list[Conversation]:
     """What a run's negatives are drawn from: no primer was told that it was never discussed."""
-    return conversations() + _conversations("sampled.jsonl")[_PRACTISED:]
+    practice = {one.id for one in practised()}
+    return [one for one in conversations() if one.id not in practice]
 
 
 @dataclass(frozen=True, slots=True)

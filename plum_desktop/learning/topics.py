@@ -62,7 +62,8 @@ def _field(engine: EngineClient, prompt: str) -> str | None:
     found = closing(answer.text.strip().strip('"'))
     usable = (
         answer.finish_reason == "stop"
-        and len(content_stems(found)) >= _FEWEST_STEMS
+        and len(stems := content_stems(found)) >= _FEWEST_STEMS
+        and len(set(stems)) == len(stems)  # "books for a book" is a slip
         and len(found.split()) <= _MOST_WORDS
     )
     return found if usable else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _FENCE = re.compile(r"```.*?(```|\Z)", re.S)
 # Marks at a word's edge: within one, as in parcel_id, 2*3 and C#, they are the writer's own.
@@ -117,6 +117,22 @@ def lower_first(text: str) -> str:
 def closing(text: str) -> str:
     """`text` without the marks that end a sentence."""
     return text.strip().rstrip(".!?:;, ").strip()
+
+
+def is_filler(word: str) -> bool:
+    """Whether a word says nothing by itself."""
+    found = words(word)
+    return not found or found[0] in STOP_WORDS
+
+
+def trimmed(parts: Sequence[str]) -> str:
+    """The words of `parts` without the fillers at both ends; one word always stays."""
+    parts = list(parts)
+    while len(parts) > 1 and is_filler(parts[0]):
+        del parts[0]
+    while len(parts) > 1 and is_filler(parts[-1]):
+        del parts[-1]
+    return closing(" ".join(parts))
 
 
 class Overlap:
