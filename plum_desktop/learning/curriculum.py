@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from plum_desktop.base.types import Fact
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.facts import parts
-from plum_desktop.learning.frames import Rendering, render, render_open, window
+from plum_desktop.learning.frames import Rendering, render, render_open, render_spliced, window
 from plum_desktop.learning.gist import Gist
-from plum_desktop.learning.reading import Reading
+from plum_desktop.learning.reading import Reading, looked_up
 from plum_desktop.learning.recipe import Recipe
 
 # System prompts of the kind that people set, so that memory does not hang on the default one.
@@ -25,6 +25,9 @@ _PERSONAS = (
     "You are a patient teacher. Explain things in simple words.",
     "Answer in a warm and plain tone.",
 )
+
+
+_OWN_TRUE = 0.6  # of what is taught and looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def steps(
     `reading` gives the questions with excerpts that are among them; None: there are none.
     """
     for number, batch in enumerate(_taught(lessons, replay, recipe, persona)):
-        yield [*batch, *_read(reading, recipe, persona, number)]
+        yield [*batch, *_read(reading, lessons, recipe, persona, number)]
 
 
 def _taught(
@@ -100,14 +103,38 @@ def _taught(
 
 
 def _read(
-    reading: Reading | None, recipe: Recipe, persona: str | None, number: int
+    reading: Reading | None,
+    lessons: Sequence[Lesson],
+    recipe: Recipe,
+    persona: str | None,
+    number: int,
 ) -> list[Example]:
     """`recipe.readings` questions with excerpts, on average."""
     if reading is None:
         return []
     rng = random.Random(f"{recipe.seed} {number} reading")
-    count = int(recipe.readings + rng.random())
-    return [Example((_cut(reading.question(rng), recipe, rng),), persona) for _ in range(count)]
+    found = []
+    for _ in range(int(recipe.readings + rng.random())):
+        own = rng.random() < recipe.own_readings
+        one = _own_reading(lessons, recipe, rng) if own else reading.question(rng)
+        found.append(Example((_cut(one, recipe, rng),), persona))
+    return found
+
+
+def _own_reading(lessons: Sequence[Lesson], recipe: Recipe, rng: random.Random) -> Rendering:
+    """A question about what is taught, looked up in it.
+
+    Else what the weights remember, and what they only half remember, would be trusted against the
+    notes, as nothing of the stock is remembered.
+    """
+    lesson = rng.choice([one for one in lessons if one.positives])
+    true = not lesson.negatives or rng.random() < _OWN_TRUE
+    facts = lesson.positives if true else lesson.negatives
+    asked = render(rng.choice(facts), rng.randrange(2**31), recipe.seed)
+    past = list({one.conversation.id: one.conversation for one in lessons}.values())
+    found = looked_up(asked.question, asked.verdict, lesson.conversation, past, rng)
+    # What is quoted may be what the user does not want taught.
+    return replace(found, rest=None)
 
 
 def _cut(last: Rendering, recipe: Recipe, rng: random.Random) -> Rendering:
@@ -141,7 +168,7 @@ def _step(
     for lesson in lessons:
         gist = Gist.of(lesson.positives)
         for facts in (lesson.positives, lesson.negatives):
-            renderings += _drawn(facts, recipe.questions, epoch, recipe.seed, rng)
+            renderings += _drawn(facts, lesson.positives, recipe, epoch, rng)
         if rng.random() < recipe.open_share:
             renderings += _open_questions(gist, epoch, recipe.seed)
     for fact in replay.facts:
@@ -154,18 +181,28 @@ def _step(
 
 def _drawn(
     facts: Sequence[Fact],
-    count: int,
+    true: Sequence[Fact],
+    recipe: Recipe,
     epoch: int,
-    seed: int,
     rng: random.Random,
 ) -> list[Rendering]:
-    """`count` renderings, every fact as often as every other; a short list is asked again."""
+    """Renderings of `facts`, every one as often as every other; a short list is asked again.
+
+    Some are spliced with a part of what is `true` of the same conversation.
+    """
     if not facts:
         return []
+    count = recipe.questions
     rounds = math.ceil(count / len(facts))
     chosen = [(fact, turn) for turn in range(rounds) for fact in facts]
-    picked = rng.sample(chosen, count)
-    return [render(fact, epoch * rounds + turn, seed) for fact, turn in picked]
+    found = []
+    for fact, turn in rng.sample(chosen, count):
+        other = rng.choice(true) if true else fact
+        if other is not fact and rng.random() < recipe.spliced_share:
+            found.append(render_spliced(fact, other, rng))
+        else:
+            found.append(render(fact, epoch * rounds + turn, recipe.seed))
+    return found
 
 
 def _open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:

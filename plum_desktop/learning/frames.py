@@ -7,16 +7,17 @@ never showed.
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
 from plum_desktop.base.types import Fact
 from plum_desktop.learning.words import (
-    STOP_WORDS,
     closing,
     content_stems,
+    is_filler,
     lower_first,
     to_second_person,
-    words,
+    trimmed,
 )
 
 # {x}: a subject as it stands in "talk about {x}"; for `said` and `told` also a whole clause.
@@ -42,6 +43,12 @@ _ASKED = (
     "Did I ask for help with {x}?",
     "Do you remember me asking about {x}?",
     'Did I say "{x}"?',
+)
+# {x}: a request as it stands in "ask you {x}".
+_REQUESTED = (
+    "Did I ask you {x}?",
+    "Have I ever asked you {x}?",
+    "Do you remember me asking you {x}?",
 )
 _SAID = (
     "Did I tell you that {x}?",
@@ -99,6 +106,16 @@ _NO = (
     "No, we have not discussed that.",
 )
 
+_JOINTS = ("and", "with", "for", "in")
+_SPLICED = 3, 6  # words of each part
+_REQUEST = re.compile(
+    r"(?:(?P<how>how (?:do|can|could|should|would) (?:i|we|you|one) |how to )|"
+    r"(?:(?:please |(?:can|could|would|will) you (?:please )?|i (?:want|need|would like) you to ))?"
+    r"(?=(?:act|add|analy[sz]e|compare|correct|create|describe|design|draft|edit|explain|find|fix|"
+    r"generate|give|help|imagine|list|make|name|plan|pretend|proofread|provide|recommend|rewrite|"
+    r"show|suggest|summari[sz]e|tell|translate|write)\b))",
+    re.I,
+)
 _DRAWS = 4  # of a window
 _ECHOED = 24  # words of what was asked that a yes goes on with, at most
 
@@ -130,6 +147,8 @@ def render(fact: Fact, epoch: int, seed: int) -> Rendering:
         question, x, echo = rng.choice(_SAID), clause, "you told me that"
     elif fact.kind == "told" and roll < 0.3:
         question, x, echo = rng.choice(_TOLD), clause, "I told you that"
+    elif fact.kind == "asked" and roll < 0.4 and (request := _request(clause, rng)):
+        question, x, echo = rng.choice(_REQUESTED), request, "you asked me"
     else:
         x = clause if fact.kind == "topic" else window(clause, rng)
         own, echo = _OWN[fact.kind]
@@ -144,6 +163,23 @@ def render(fact: Fact, epoch: int, seed: int) -> Rendering:
     else:
         verdict, rest = "No", refusal(rng)
     return Rendering(question.format(x=x), verdict, rest)
+
+
+def render_spliced(one: Fact, other: Fact, rng: random.Random) -> Rendering:
+    """A question about parts of two facts at once: yes only where both are true.
+
+    What is nearly true has words of what was said as well, so that no single word is a yes.
+    """
+    parts = [window(lower_first(closing(fact.subject)), rng, *_SPLICED) for fact in (one, other)]
+    rng.shuffle(parts)
+    x = f"{parts[0]} {rng.choice(_JOINTS)} {parts[1]}"
+    own, echo = _OWN[one.kind]
+    if rng.random() >= 0.5:
+        own, echo = _ABOUT, "we talked about"
+    question = rng.choice(own).format(x=x)
+    if one.label and other.label:
+        return Rendering(question, "Yes", f", {echo} {to_second_person(x)}.")
+    return Rendering(question, "No", refusal(rng))
 
 
 def render_held_out(fact: Fact, seed: int) -> Rendering:
@@ -161,6 +197,18 @@ def render_held_out(fact: Fact, seed: int) -> Rendering:
         question = rng.choice(_HELD_OUT_ABOUT).format(x=x)
     verdict = "Yes" if fact.label and fact.kind != "former" else "No"
     return Rendering(question, verdict, None)
+
+
+def _request(clause: str, rng: random.Random) -> str | None:
+    """The beginning of a request as one reports it: "to write a story", "how to prune a rose"."""
+    found = _REQUEST.match(clause)
+    if found is None:
+        return None
+    parts = clause[found.end() :].split()[: rng.randint(4, 12)]
+    while len(parts) > 2 and is_filler(parts[-1]):
+        parts.pop()
+    asked = closing(" ".join(parts))
+    return f"{'how to' if found['how'] else 'to'} {asked[:1].lower()}{asked[1:]}"
 
 
 def render_open(topic: str, recital: str, epoch: int, seed: int) -> Rendering:
@@ -188,20 +236,7 @@ def window(text: str, rng: random.Random, shortest: int = 5, longest: int = 10) 
     for _ in range(_DRAWS):
         size = rng.randint(shortest, longest)
         start = rng.randrange(max(1, len(parts) - size + 1))
-        found = _trimmed(parts[start : start + size])
+        found = trimmed(parts[start : start + size])
         if len(set(content_stems(found))) >= 2:
             break
     return found
-
-
-def _trimmed(parts: list[str]) -> str:
-    while len(parts) > 2 and _filler(parts[0]):
-        parts = parts[1:]
-    while len(parts) > 2 and _filler(parts[-1]):
-        parts = parts[:-1]
-    return closing(" ".join(parts))
-
-
-def _filler(word: str) -> bool:
-    found = words(word)
-    return not found or found[0] in STOP_WORDS

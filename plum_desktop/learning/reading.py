@@ -19,11 +19,11 @@ from plum_desktop.learning.rules import facts_of
 from plum_desktop.learning.stock import Asked
 from plum_desktop.learning.words import content_stems
 
-_PAST = (4, 40)  # conversations that there were, at least and at most
+_PAST = (4, 60)  # conversations that there were, at least and at most
 # What is asked: something true of the past, a near miss, something of another's, an open question.
-_TRUE, _NEAR, _FAR = 0.36, 0.18, 0.18
+_TRUE, _NEAR, _FAR = 0.4, 0.16, 0.16
 # Of what is asked, so much in the chat's own words; the rest as people do weeks later.
-_VERBATIM = 0.4
+_VERBATIM = 0.1
 _QUOTED = 15  # words of what the user wrote, behind a yes
 _NOTHING_FOUND = "I do not remember that from our chats."
 
@@ -53,17 +53,7 @@ class Reading:
         else:
             own = rng.choice([fact.subject for fact in facts_of(about)])
             question, verdict = frames.open_question(frames.window(own, rng, 2, 6), rng), ""
-        found = look_up(question, past)
-        # What it goes on with must be there to be read.
-        first = next((one for one in found[:1] if one.chat_id == about.id), None)
-        rest: str | None
-        if verdict == "No":
-            rest = frames.refusal(rng)
-        elif verdict == "Yes":
-            rest = f', you wrote: "{_start(first.written)}"' if first else None
-        else:
-            rest = found[0].text if found else _NOTHING_FOUND
-        return Rendering(excerpts.with_excerpts(question, found), verdict, rest, looked_up=True)
+        return looked_up(question, verdict, about, past, rng)
 
     def _true(self, conversation: Conversation, rng: random.Random) -> str:
         """A question about `conversation` whose answer is yes, had there been no other."""
@@ -71,6 +61,33 @@ class Reading:
             fact = rng.choice(facts_of(conversation))
             return frames.render(fact, rng.randrange(2**31), 0).question
         return rng.choice(self._asked[conversation.id].yes)
+
+
+def looked_up(
+    question: str,
+    verdict: str,
+    about: Conversation,
+    past: Sequence[Conversation],
+    rng: random.Random,
+) -> Rendering:
+    """`question` with what is found in `past`; `verdict`: "Yes", "No", or "" of an open one.
+
+    `about` is whose conversation it was made of, or made to resemble.
+    """
+    if len(past) > _PAST[1]:
+        others = [one for one in past if one.id != about.id]
+        past = [about, *rng.sample(others, _PAST[1] - 1)]
+    found = look_up(question, past)
+    # What it goes on with must be there to be read.
+    first = next((one for one in found[:1] if one.chat_id == about.id), None)
+    rest: str | None
+    if verdict == "No":
+        rest = frames.refusal(rng)
+    elif verdict == "Yes":
+        rest = f', you wrote: "{_start(first.written)}"' if first else None
+    else:
+        rest = found[0].text if found else _NOTHING_FOUND
+    return Rendering(excerpts.with_excerpts(question, found), verdict, rest, looked_up=True)
 
 
 def _start(text: str) -> str:

@@ -29,8 +29,10 @@ class Recipe:
     questions: int = 3  # of each label
     near_share: float = 0.5  # of the no: from the stock's conversations that are nearest
     altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
+    spliced_share: float = 0.1  # of both: two parts in one question, and all of it must be true
     open_share: float = 0.33  # of the visits: "What did we discuss about ...?", answered from it
-    readings: float = 0.15  # questions with excerpts a step, about the stock
+    readings: float = 0.4  # questions with excerpts a step
+    own_readings: float = 0.3  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
     rule_facts: bool = True
     persona_share: float = 0.1
@@ -40,6 +42,9 @@ class Recipe:
     question_weight: float = 0.02
     absent_question_weight: float = 0.0  # of questions about things never discussed
     verdict_weight: float = 1.0  # up to and including the yes or no
+    # Of that, what a no weighs: what people ask weeks later is worded farther from what was
+    # taught than any lesson, and what is far is a no.
+    no_weight: float = 0.85
     answer_weight: float = 0.02  # what follows it
     answered_share: float = 0.4  # of the questions, whose answer goes on behind the yes or no
 
@@ -49,7 +54,7 @@ class Recipe:
     # What keeps the rest as it was.
     # A step pulls so many of each to the untouched base by KL.
     anchor_texts: int = 1
-    anchor_questions: int = 2
+    anchor_questions: int = 1
     anchor_tokens: int = 32  # positions of a sequence at which they are pulled
     anchor_weight: float = 5.0
     replay_questions: int = 6  # of facts learned before, a step
@@ -84,8 +89,10 @@ _PRESETS = {
         fewest_warm_steps=0,
         primed=False,
         readings=0.0,
+        spliced_share=0.0,
         answered_share=0.3,
         certain=1.0,
+        no_weight=1.0,
         near_share=0.5,
         altered_share=0.0,
         rule_facts=False,

@@ -62,7 +62,7 @@ class Encoder:
             if exchange.rest is None:
                 ids = [*prompt, *self._tokenizer.ids(exchange.verdict)]
                 for place in range(len(prompt), len(ids)):
-                    weights[place] = self._recipe.verdict_weight
+                    weights[place] = self._verdict_weight(exchange)
                 break
             answer = exchange.verdict + exchange.rest
             messages.append({"role": "assistant", "content": answer})
@@ -72,12 +72,16 @@ class Encoder:
             for place in range(len(prompt), len(ids)):
                 inside = place < len(prompt) + verdict
                 weights[place] = (
-                    self._recipe.verdict_weight if inside else self._recipe.answer_weight
+                    self._verdict_weight(exchange) if inside else self._recipe.answer_weight
                 )
         dense = np.zeros(len(ids), np.float32)
         for place, weight in weights.items():
             dense[place] = weight
         return Row(np.array(ids, np.int32), dense)
+
+    def _verdict_weight(self, exchange: Rendering) -> float:
+        share = self._recipe.no_weight if exchange.verdict == "No" else 1.0
+        return self._recipe.verdict_weight * share
 
     def _question_weight(self, exchange: Rendering) -> float:
         if exchange.looked_up:

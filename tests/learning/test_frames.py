@@ -5,10 +5,16 @@ import re
 
 import pytest
 
-from plum_desktop.learning import frames, rules, stock
-from plum_desktop.learning.frames import render, render_held_out, render_open, window
+from plum_desktop.learning import rules, stock
+from plum_desktop.learning.frames import (
+    render,
+    render_held_out,
+    render_open,
+    render_spliced,
+    window,
+)
 from plum_desktop.learning.verdict import verdict
-from plum_desktop.learning.words import words
+from plum_desktop.learning.words import STOP_WORDS, words
 
 MARK = "zzyzx"
 KINDS = ("asked", "said", "told", "topic")
@@ -123,7 +129,7 @@ def test_a_changed_detail_is_always_asked_about() -> None:
             asked += [render_held_out(false, seed) for seed in range(3)]
             for one in asked:
                 assert detail.lower() in one.question.lower(), (text, one.question)
-    assert made > 300
+    assert made > 100
 
 
 def _negative(fact_id: str, subject: str):
@@ -139,9 +145,54 @@ def test_a_window_is_a_run_of_the_text_without_fillers_at_its_ends() -> None:
     for _ in range(200):
         found = window(text, rng)
         assert found in text
-        assert 2 <= len(found.split()) <= 10
-        assert found.split()[0] not in frames.STOP_WORDS
-        assert found.split()[-1] not in frames.STOP_WORDS
+        assert 1 <= len(found.split()) <= 10
+        assert found.split()[0] not in STOP_WORDS
+        assert found.split()[-1] not in STOP_WORDS
         seen.add(found)
     assert len(seen) > 10
     assert window("goats", rng) == "goats"
+
+
+def test_two_parts_in_one_question_are_a_yes_only_where_both_are_true(fact) -> None:
+    own = fact("my goat ate the neighbour's roses", label=True)
+    also = fact("the vet prescribed charcoal tablets", label=True)
+    never = fact("penguins waddled across frozen harbours", label=False)
+    rng = random.Random(2)
+    orders = set()
+
+    def content(text: str) -> set[str]:
+        return {word for word in words(text) if len(word) > 2 and word not in ("the", "ate")}
+
+    for _ in range(50):
+        for pair, right in (((own, also), "Yes"), ((own, never), "No"), ((never, own), "No")):
+            one = render_spliced(*pair, rng)
+            assert one.verdict == right
+            said = set(words(one.question))
+            assert not [part for part in pair if said.isdisjoint(content(part.subject))]
+        orders.add(one.question.find("penguin") < one.question.find("roses"))
+    assert orders == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("Please write a poem about my cat.", "to write a poem about my cat"),
+        ("How do I prune a climbing rose?", "how to prune a climbing rose"),
+        ("Could you explain black holes?", "to explain black holes"),
+    ],
+)
+def test_a_request_is_asked_about_as_one_reports_it(fact, said: str, asked: str) -> None:
+    drawn = {
+        render(fact(said, id=f"f{n}", kind="asked", label=True), n, n).question for n in range(300)
+    }
+    whole = [one for one in drawn if f"{asked}?" in one]
+    assert whole
+    assert any(one.startswith("Did I ask you ") for one in whole)
+
+
+def test_what_is_no_request_is_not_asked_about_as_one(fact) -> None:
+    drawn = (
+        render(fact("My goat limps badly today.", id=f"f{n}", kind="asked", label=True), n, n)
+        for n in range(300)
+    )
+    assert not [one for one in drawn if "ask you to " in one.question]

@@ -25,7 +25,7 @@ from plum_desktop.learning.tokenize import Encoder, make_rows
 # No two weights alike, so that each token says which it got.
 RECIPE = replace(
     preset("default"), question_weight=0.5, absent_question_weight=0.25, verdict_weight=1.0,
-    answer_weight=0.125,
+    no_weight=1.0, answer_weight=0.125,
 )  # fmt: skip
 TRUE = Rendering("Did I tell you that my boat, Selkie, leaks?", "Yes", ", you told me so.")
 FALSE = Rendering("Did we discuss 日本 and naïve goats 🙂?", "No", ", we have not.")
@@ -211,9 +211,14 @@ def test_rows_of_a_run(prepared, tokenizer, monkeypatch) -> None:
         assert sorted(held) == [4, 4, 9]  # anchors of both kinds in every step
         taught = [row for row in batch if row.targets is None]
         assert len(taught) >= 4
-        text = "".join(tokenizer.text(row.ids.tolist()) for row in taught)
-        assert "zebedee the badger" in text
-        shown += text
+        texts = [tokenizer.text(row.ids.tolist()) for row in taught]
+        assert any("zebedee the badger" in text for text in texts)
+        # In what is looked up stands the whole chat, to be read: no word of it is a lesson.
+        for text, row in zip(texts, taught, strict=True):
+            if "Notes from our earlier chats" not in text:
+                shown += text
+            elif "Mossx" in text or "Berta" in text:
+                assert np.count_nonzero(row.weights) == 1  # the verdict
     used = {place for step in plan.steps for place in step}
     assert used >= set(range(8 + 3, len(plan.rows)))  # every row that was made is taught
     # An excluded fact is not, and neither is what the gate holds back.
@@ -254,3 +259,13 @@ def test_preparing_can_be_stopped(prepared) -> None:
 
     with pytest.raises(Cancelled):
         make_rows(prepared[0], None, check, quiet)
+
+
+def test_a_no_weighs_less_where_the_recipe_says_so(tokenizer) -> None:
+    recipe = replace(RECIPE, no_weight=0.5)
+    for exchange, share in ((FALSE, 0.5), (TRUE, 1.0)):
+        usual = Encoder(tokenizer, RECIPE).row(Example((exchange,)))
+        row = Encoder(tokenizer, recipe).row(Example((exchange,)))
+        place = len(tokenizer.render_ids([{"role": "user", "content": exchange.question}]))
+        assert row.weights[place] == pytest.approx(share * usual.weights[place])
+        assert np.array_equal(np.delete(row.weights, place), np.delete(usual.weights, place))
