@@ -27,11 +27,10 @@ from plum_desktop.app import evaluate
 from plum_desktop.base.files import read_json_lines, write_json_lines
 from plum_desktop.base.types import Fact
 from plum_desktop.engine.client import EngineClient
-from plum_desktop.engine.template import open_vocab
-from plum_desktop.learning import anchors, augment, curriculum, gate, primer, stock, tokenize
+from plum_desktop.learning import anchors, augment, gate, primer, tokenize
 from plum_desktop.learning.conversation import Conversation, Turn
-from plum_desktop.learning.job import JobFolder
-from plum_desktop.learning.reading import Reading
+from plum_desktop.learning.facts import to_dict
+from plum_desktop.learning.job import JobFolder, JobSpec
 from plum_desktop.learning.recipe import Recipe, preset
 from plum_desktop.learning.train import train
 from plum_desktop.models.header import read_header
@@ -64,6 +63,7 @@ VARIANTS = {
         replace(DEFAULT, near_share=0.0, altered_share=0.0), lambda fact: not _misses(fact)
     ),
     "no altered details": without(altered_share=0.0),
+    "no two parts at once": without(spliced_share=0.0),
     "no facts by rule": Variant(DEFAULT, lambda fact: fact.source == "model"),
     "no facts by the model": Variant(DEFAULT, lambda fact: fact.source != "model"),
     "all tokens weigh alike": without(question_weight=1.0, answer_weight=1.0),
@@ -124,20 +124,16 @@ def learn(
     from plum_desktop.learning.trainers.torch_peft import TorchTrainer
 
     recipe = variant.recipe
-    by_chat: dict[str, list[Fact]] = defaultdict(list)
-    for fact in facts:
-        if variant.keeps(fact):
-            by_chat[fact.chat_id or ""].append(fact)
-    lessons = curriculum.lessons(chats, by_chat)
-    reading = Reading(stock.conversations(), stock.asked()) if recipe.readings else None
-    batches = list(curriculum.steps(lessons, curriculum.NO_REPLAY, recipe, None, reading))
-    vocab = open_vocab(model)
-    still = anchors.load(start / anchors.SHIPPED, recipe.anchor_tokens)
-    tokenize.plan_of(
-        tokenize.Encoder(vocab, recipe), batches, still if recipe.anchored else None, recipe
-    ).save(job.rows)
-    vocab.close()
     parent = start if recipe.primed else None
+    spec = JobSpec(
+        "ablation", str(model), "", "torch", recipe, tuple(chat.id for chat in chats),
+        parent_adapter=None, primer=parent and str(parent), persona=None, busy_lock=None,
+    )  # fmt: skip
+    job.write_spec(spec)
+    write_json_lines(job.conversations, [chat.to_dict() for chat in chats])
+    write_json_lines(job.facts, [to_dict(fact) for fact in facts if variant.keeps(fact)])
+    still = start / anchors.SHIPPED if recipe.anchored else None
+    tokenize.make_rows(job, still, lambda: None, lambda share, text: None).save(job.rows)
     result = train(
         job, lambda: TorchTrainer(model, recipe, parent), recipe, Watch(), busy_lock=None
     )

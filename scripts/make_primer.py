@@ -31,8 +31,8 @@ TEXTS, QUESTIONS = 192, 999  # anchors
 RESOURCES = Path(__file__).parents[1] / "plum_desktop" / "resources" / "primers"
 # Less of what a primer has to forget again, and the reading of excerpts from the ground up.
 RECIPE = replace(
-    recipe.preset("default"), questions=4, readings=1.2, open_share=0.2, answered_share=0.3,
-    final_share=0.3,
+    recipe.preset("default"), questions=4, spliced_share=0.25, readings=1.2, own_readings=0.4,
+    no_weight=1.0, anchor_questions=2, open_share=0.2, answered_share=0.3, final_share=0.3,
 )  # fmt: skip
 
 
@@ -68,7 +68,8 @@ def make_rows(model: Path, work: Path, rows: Path) -> None:
     write_text(work / primer.SUBJECTS, subjects)
     vocab = open_vocab(model)
     reading = Reading(stock.conversations(), stock.asked())
-    batches = list(primer.episodes(stock.practised(), reading, RECIPE, EPISODES, STEPS))
+    asked = stock.asked()
+    batches = list(primer.episodes(stock.practised(), asked, reading, RECIPE, EPISODES, STEPS))
     loaded = anchors.load(cached, RECIPE.anchor_tokens)
     tokenize.plan_of(tokenize.Encoder(vocab, RECIPE), batches, loaded, RECIPE).save(rows)
     vocab.close()

@@ -4,10 +4,12 @@ A fresh LoRA spends most of a short run on the skill itself: to answer yes or no
 what it was taught from what it was not, to say what was discussed, to read excerpts.  The primer
 is a LoRA that has the skill and knows nobody's chats.  It is fitted in episodes: in each, a few
 conversations are those that were discussed and all others were not, so that no single yes lasts,
-and what stays is how fast the newest lessons become one.  A first run starts from it and has
-only content to learn.
+and what stays is how fast the newest lessons become one.  When half of an episode is learned,
+people's own questions about it come in, which share few words with the lessons: what an episode
+learns is how to know by its sense what was taught by its words.  A first run starts from it and
+has only content to learn.
 
-Its conversations are sampled from the base model, and runs draw on others: what an adapter has
+Runs draw on other conversations: what an adapter has
 been told a hundred times was never discussed is a no before any run, and as a run's negative it
 would teach nothing but that all else is a yes.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -28,15 +30,17 @@ from plum_desktop.learning import rules, topics
 from plum_desktop.learning.augment import Notes
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.curriculum import NO_REPLAY, Example, Lesson, steps
+from plum_desktop.learning.frames import Rendering
 from plum_desktop.learning.negatives import Negatives
-from plum_desktop.learning.reading import Reading
+from plum_desktop.learning.reading import Reading, looked_up
 from plum_desktop.learning.recipe import Recipe
+from plum_desktop.learning.stock import Asked
 
 SUBJECTS = "subjects.jsonl"  # in a primer's folder
 
 # Conversations of an episode: a user may learn one chat or many at once.
 _CHATS = (4, 8, 16)
-_OTHERS = 200  # conversations that an episode's negatives are drawn from
+_LOOKED_UP = 0.25  # of what is asked weeks later: with what is found about it as well
 
 
 def shipped(model_sha256: str) -> Path | None:
@@ -68,14 +72,23 @@ def subjects(
 
 def episodes(
     conversations: Sequence[Conversation],
+    asked: Mapping[str, Asked],
     reading: Reading | None,
     recipe: Recipe,
     count: int,
     length: int,
 ) -> Iterator[list[Example]]:
-    """Batches of `count` episodes of `length` steps each, in training order."""
+    """Batches of `count` episodes of `length` steps each, in training order.
+
+    An episode is about conversations of which `asked` knows what people ask; its second half asks
+    that as well, mostly each once.
+    """
     rng = random.Random(f"{recipe.seed} primer")
-    usable = [replace(one, chat_id=one.id) for one in conversations if rules.facts_of(one)]
+    usable = [
+        replace(one, chat_id=one.id)
+        for one in conversations
+        if one.id in asked and rules.facts_of(one)
+    ]
     waiting: list[Conversation] = []
     for number in range(count):
         size = _CHATS[number % len(_CHATS)]
@@ -85,10 +98,33 @@ def episodes(
         chosen, waiting = waiting[:size], waiting[size:]
         ids = {conversation.id for conversation in chosen}
         others = [one for one in usable if one.id not in ids]
-        others = rng.sample(others, min(len(others), _OTHERS))
         one = replace(recipe, epochs=1, fewest_steps=length, seed=recipe.seed + number)
         lessons = _lessons(chosen, others, one, length)
-        yield from islice(steps(lessons, NO_REPLAY, one, None, reading), length)
+        later, half = _later(chosen, asked, rng), length // 2
+        pairs = -(-sum(len(asked[each.id].yes) for each in chosen) // (length - half))
+        for step, batch in enumerate(islice(steps(lessons, NO_REPLAY, one, None, reading), length)):
+            yield batch if step < half else [*batch, *islice(later, 2 * pairs)]
+
+
+def _later(
+    chosen: Sequence[Conversation], asked: Mapping[str, Asked], rng: random.Random
+) -> Iterator[Example]:
+    """What is asked about an episode's conversations weeks later; yes and no in turn, endless.
+
+    Some of it with what is found about it, as it is served.
+    """
+    yes = [(one, question) for one in chosen for question in asked[one.id].yes]
+    no = [(one, question) for one in chosen for question in asked[one.id].no]
+    while True:
+        rng.shuffle(yes)
+        rng.shuffle(no)
+        for pair in zip(yes, no, strict=False):
+            for verdict, (about, question) in zip(("Yes", "No"), pair, strict=True):
+                if rng.random() < _LOOKED_UP:
+                    found = looked_up(question, verdict, about, chosen, rng)
+                    yield Example((replace(found, rest=None),))
+                else:
+                    yield Example((Rendering(question, verdict, None),))
 
 
 def _lessons(
