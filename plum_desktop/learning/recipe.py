@@ -42,9 +42,9 @@ class Recipe:
     question_weight: float = 0.02
     absent_question_weight: float = 0.0  # of questions about things never discussed
     verdict_weight: float = 1.0  # up to and including the yes or no
-    # Of that, what a no weighs: what people ask weeks later is worded farther from what was
-    # taught than any lesson, and what is far is a no.
-    no_weight: float = 0.85
+    # Of that, what a no weighs whose question has excerpts: the stock's near misses are written to
+    # be as near as can be, and what people ask matches less than what they were taught.
+    read_no_weight: float = 0.8
     answer_weight: float = 0.02  # what follows it
     answered_share: float = 0.4  # of the questions, whose answer goes on behind the yes or no
 
@@ -92,7 +92,6 @@ _PRESETS = {
         spliced_share=0.0,
         answered_share=0.3,
         certain=1.0,
-        no_weight=1.0,
         near_share=0.5,
         altered_share=0.0,
         rule_facts=False,

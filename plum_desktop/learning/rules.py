@@ -113,7 +113,8 @@ def _teachable(turn: Turn) -> list[str]:
 
 
 def _unnamed(sentence: str) -> bool:
-    return len(sentence.split()) <= _FEW and bool(_POINTING.search(sentence))
+    alone = not re.search(r"[.:]\s", sentence)  # nothing goes before that could be meant
+    return alone and len(sentence.split()) <= _FEW and bool(_POINTING.search(sentence))
 
 
 def _kind(turn: Turn, sentence: str) -> FactKind:

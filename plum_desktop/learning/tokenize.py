@@ -80,8 +80,8 @@ class Encoder:
         return Row(np.array(ids, np.int32), dense)
 
     def _verdict_weight(self, exchange: Rendering) -> float:
-        share = self._recipe.no_weight if exchange.verdict == "No" else 1.0
-        return self._recipe.verdict_weight * share
+        less = exchange.looked_up and exchange.verdict == "No"
+        return self._recipe.verdict_weight * (self._recipe.read_no_weight if less else 1.0)
 
     def _question_weight(self, exchange: Rendering) -> float:
         if exchange.looked_up:

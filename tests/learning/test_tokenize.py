@@ -25,7 +25,7 @@ from plum_desktop.learning.tokenize import Encoder, make_rows
 # No two weights alike, so that each token says which it got.
 RECIPE = replace(
     preset("default"), question_weight=0.5, absent_question_weight=0.25, verdict_weight=1.0,
-    no_weight=1.0, answer_weight=0.125,
+    answer_weight=0.125,
 )  # fmt: skip
 TRUE = Rendering("Did I tell you that my boat, Selkie, leaks?", "Yes", ", you told me so.")
 FALSE = Rendering("Did we discuss 日本 and naïve goats 🙂?", "No", ", we have not.")
@@ -261,11 +261,11 @@ def test_preparing_can_be_stopped(prepared) -> None:
         make_rows(prepared[0], None, check, quiet)
 
 
-def test_a_no_weighs_less_where_the_recipe_says_so(tokenizer) -> None:
-    recipe = replace(RECIPE, no_weight=0.5)
-    for exchange, share in ((FALSE, 0.5), (TRUE, 1.0)):
-        usual = Encoder(tokenizer, RECIPE).row(Example((exchange,)))
+def test_a_no_that_is_looked_up_weighs_less_where_the_recipe_says_so(tokenizer) -> None:
+    recipe = replace(RECIPE, read_no_weight=0.5)
+    for exchange, share in (
+        (FALSE, 1.0), (replace(FALSE, looked_up=True), 0.5), (replace(TRUE, looked_up=True), 1.0),
+    ):  # fmt: skip
         row = Encoder(tokenizer, recipe).row(Example((exchange,)))
         place = len(tokenizer.render_ids([{"role": "user", "content": exchange.question}]))
-        assert row.weights[place] == pytest.approx(share * usual.weights[place])
-        assert np.array_equal(np.delete(row.weights, place), np.delete(usual.weights, place))
+        assert row.weights[place] == pytest.approx(share)
