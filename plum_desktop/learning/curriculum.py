@@ -198,7 +198,9 @@ def _drawn(
     found = []
     for fact, turn in rng.sample(chosen, count):
         other = rng.choice(true) if true else fact
-        if other is not fact and rng.random() < recipe.spliced_share:
+        # What is no longer so was said all the same: a part of it is neither true nor new.
+        whole = other is fact or fact.kind == "former"
+        if not whole and rng.random() < recipe.spliced_share:
             found.append(render_spliced(fact, other, rng))
         else:
             found.append(render(fact, epoch * rounds + turn, recipe.seed))

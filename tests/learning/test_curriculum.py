@@ -268,3 +268,20 @@ def test_two_parts_are_asked_at_once_as_often_as_the_recipe_says(taught) -> None
     # Some facts stand alone in their lesson, and nothing goes with them.
     assert len(every & alone) < len(every) / 4
     assert len(every & alone) < len(some & alone) < len(some)
+
+
+def test_what_is_no_longer_so_is_asked_whole(taught) -> None:
+    """Joined with something true it would be neither a yes nor a no."""
+    said = "my dentist is Doctor Okafor on Linden Street"
+    former = replace(taught[0].positives[0], label=False, kind="former", subject=said)
+    lesson = replace(taught[0], negatives=(former,))
+    recipe = replace(RECIPE, spliced_share=1.0, open_share=0.0, epochs=6, fewest_steps=0)
+    asked = [
+        one
+        for step in steps([lesson], NO_REPLAY, recipe, None)
+        for example in step
+        for one in example.exchanges
+        if one.verdict == "No"
+    ]
+    assert asked
+    assert all(one.question.endswith(f"{said}?") for one in asked)
