@@ -567,12 +567,18 @@ class Conversation(QWidget):
         if view and view.turn in self.turns.turns()[first : last + 1]:
             self.composer.setFocus()
 
-    def _on_again_asked(self, turn: Turn) -> None:
+    def _row_to_write(self, turn: Turn) -> int | None:
+        """Where a reply is to be written anew, or on; None: not now."""
         row = self.turns.row_of(turn.id)
         if self._busy is not None or row is None:
-            return
+            return None
         self.notice.hide()
         self.drafts.nothing_sent()
+        return row
+
+    def _on_again_asked(self, turn: Turn) -> None:
+        if (row := self._row_to_write(turn)) is None:
+            return
         if self._temporary is not None:
             self._temporary.cut(row)
             self.turns.cut_after(row)
@@ -583,11 +589,8 @@ class Conversation(QWidget):
             self._answer(lambda on_text: self._plum.chats.regenerate(message_id, on_text))
 
     def _on_go_on_asked(self, turn: Turn) -> None:
-        row = self.turns.row_of(turn.id)
-        if self._busy is not None or row is None:
+        if (row := self._row_to_write(turn)) is None:
             return
-        self.notice.hide()
-        self.drafts.nothing_sent()
         if self._temporary is not None:
             begun = self._temporary.said[row]
             self._temporary.cut(row)

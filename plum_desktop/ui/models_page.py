@@ -80,8 +80,12 @@ class ModelsPage(Page):
         self.body.addLayout(cards)
         return name, cards
 
-    def refresh(self) -> None:
+    def refresh_files(self) -> None:
+        """Read the models on this computer again."""
         self._bridge.ask(self._service.list, self._show, self.say, owner=self, lane="slow")
+
+    def refresh(self) -> None:
+        self.refresh_files()
         self._told = {}
 
         def offered() -> tuple[list[Offer], list[Download]]:
@@ -185,12 +189,13 @@ class ModelsPage(Page):
         """Offer to go on with what an earlier window did not finish; nothing begins unasked."""
 
         def found(downloads: Sequence[Download]) -> None:
-            names = [each.model.name for each in downloads if each.state == "paused"]
-            if not names:
+            paused = [each for each in downloads if each.state == "paused"]
+            if not paused:
                 return
+            names = [each.model.name for each in paused]
             self.unfinished.say(
                 self.tr("The download of {name} is not finished ({share} is here).").format(
-                    name=names[0], share=words.percent(downloads[0].fraction)
+                    name=names[0], share=words.percent(paused[0].fraction)
                 )
                 if len(names) == 1
                 else self.tr("These downloads are not finished: {names}.").format(

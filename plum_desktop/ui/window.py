@@ -263,7 +263,7 @@ class MainWindow(QMainWindow):
 
         self.bridge.ask(tidy, owner=self)
         self.side.refresh()
-        self.models.refresh()
+        self.models.refresh_files()  # the rest when its page is shown
         self.models.look_for_unfinished()
         self.lessons.look_for_interrupted()
         self.lessons.look_soon()
