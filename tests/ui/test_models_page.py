@@ -78,7 +78,7 @@ def test_pause_and_resume(
     press(qtbot, card)
     qtbot.wait_until(lambda: FILE in page.cards, timeout=10_000)
     assert page.notice.text() == f"{NAME} is here."
-    assert NAME not in page.offers
+    qtbot.wait_until(lambda: NAME not in page.offers)  # read after the files
     qtbot.mouseClick(button(page, "Use it"), Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: page.cards[FILE].use_button.text() == "In use")
     assert double.models.current().name == FILE
