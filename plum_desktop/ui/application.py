@@ -20,9 +20,15 @@ from plum_desktop.base.crash import CrashFile
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.paths import DataFolder
-from plum_desktop.ui.bridge import sentence
-from plum_desktop.ui.theme import INTERFACE_PIXELS, apply_text_size, apply_theme, icon, text_font
-from plum_desktop.ui.translations import load_translations
+from plum_desktop.ui.base.bridge import sentence
+from plum_desktop.ui.base.theme import (
+    INTERFACE_PIXELS,
+    apply_text_size,
+    apply_theme,
+    icon,
+    text_font,
+)
+from plum_desktop.ui.base.translations import load_translations
 from plum_desktop.ui.window import MainWindow
 
 if TYPE_CHECKING:

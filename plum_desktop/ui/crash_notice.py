@@ -7,8 +7,8 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from plum_desktop.base.crash import CrashFile
-from plum_desktop.ui.controls import Notice, button, label
-from plum_desktop.ui.theme import code_font
+from plum_desktop.ui.base.controls import Notice, button, label
+from plum_desktop.ui.base.theme import code_font
 
 
 class CrashNotice(Notice):

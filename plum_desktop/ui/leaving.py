@@ -8,7 +8,7 @@ from typing import Literal
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
 
-from plum_desktop.ui.controls import Switch
+from plum_desktop.ui.base.controls import Switch
 
 Leaving = Literal["stay", "tray", "quit"]
 

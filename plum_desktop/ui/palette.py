@@ -40,9 +40,9 @@ from PySide6.QtWidgets import (
 )
 from shiboken6 import isValid
 
-from plum_desktop.ui.chat_list import Index
-from plum_desktop.ui.controls import announce, small
-from plum_desktop.ui.theme import SMALL_PIXELS, current_theme, scaled, text_font
+from plum_desktop.ui.base.controls import announce, small
+from plum_desktop.ui.base.theme import SMALL_PIXELS, current_theme, scaled, text_font
+from plum_desktop.ui.sidebar.chat_list import Index
 
 EntryRole = Qt.ItemDataRole.UserRole + 1
 _ROW, _MOST_ROWS = 34, 9

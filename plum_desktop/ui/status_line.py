@@ -14,10 +14,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from plum_desktop.ui import words
-from plum_desktop.ui.commands import set_tip
-from plum_desktop.ui.controls import ElidedLabel, IconButton, IconLabel, button, small
-from plum_desktop.ui.lessons import Lessons
+from plum_desktop.ui.base import words
+from plum_desktop.ui.base.commands import set_tip
+from plum_desktop.ui.base.controls import ElidedLabel, IconButton, IconLabel, button, small
+from plum_desktop.ui.learning.lessons import Lessons
 
 
 class StatusLine(QFrame):

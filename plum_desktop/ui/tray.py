@@ -8,8 +8,8 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon, QWidget
 
-from plum_desktop.ui import words
-from plum_desktop.ui.lessons import Lessons
+from plum_desktop.ui.base import words
+from plum_desktop.ui.learning.lessons import Lessons
 
 if TYPE_CHECKING:
     from plum_desktop.app.job import Outcome

@@ -21,34 +21,34 @@ from PySide6.QtWidgets import (
 
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock
-from plum_desktop.ui.bridge import Bridge
-from plum_desktop.ui.commands import Commands
-from plum_desktop.ui.compare_page import ComparePage
-from plum_desktop.ui.controls import announce, button
-from plum_desktop.ui.conversation import Conversation
+from plum_desktop.ui.base.bridge import Bridge
+from plum_desktop.ui.base.commands import Commands
+from plum_desktop.ui.base.controls import announce, button
+from plum_desktop.ui.base.export import AdapterExport
+from plum_desktop.ui.base.overlay import Overlay
+from plum_desktop.ui.base.page import Page
+from plum_desktop.ui.base.theme import apply_text_size, apply_theme, scaled, text_size
+from plum_desktop.ui.chat.conversation import Conversation
+from plum_desktop.ui.chat.why import WhyPopup
 from plum_desktop.ui.crash_notice import CrashNotice
-from plum_desktop.ui.exchange import ChatExchange
-from plum_desktop.ui.export import AdapterExport
-from plum_desktop.ui.interrupted import InterruptedOffer
-from plum_desktop.ui.learn_sheet import LearnSheet
-from plum_desktop.ui.learning_page import LearningPage
+from plum_desktop.ui.learning.compare_page import ComparePage
+from plum_desktop.ui.learning.interrupted import InterruptedOffer
+from plum_desktop.ui.learning.learn_sheet import LearnSheet
+from plum_desktop.ui.learning.learning_page import LearningPage
+from plum_desktop.ui.learning.lessons import Lessons
+from plum_desktop.ui.learning.result_card import ResultView
+from plum_desktop.ui.learning.scheduler import Scheduler
 from plum_desktop.ui.leaving import Leaving, ask_before_leaving
-from plum_desktop.ui.lessons import Lessons
-from plum_desktop.ui.memory_page import MemoryPage
-from plum_desktop.ui.models_page import ModelsPage
+from plum_desktop.ui.memory.memory_page import MemoryPage
+from plum_desktop.ui.models.models_page import ModelsPage
 from plum_desktop.ui.notices import Notices
-from plum_desktop.ui.overlay import Overlay
-from plum_desktop.ui.page import Page
 from plum_desktop.ui.palette import Entry, Palette
 from plum_desktop.ui.place import Place, load_place, save_place
-from plum_desktop.ui.result_card import ResultView
-from plum_desktop.ui.scheduler import Scheduler
-from plum_desktop.ui.settings_page import SettingsPage
-from plum_desktop.ui.side_bar import Mode, SideBar
+from plum_desktop.ui.settings.settings_page import SettingsPage
+from plum_desktop.ui.sidebar.exchange import ChatExchange
+from plum_desktop.ui.sidebar.side_bar import Mode, SideBar
 from plum_desktop.ui.status_line import StatusLine
-from plum_desktop.ui.theme import apply_text_size, apply_theme, scaled, text_size
 from plum_desktop.ui.tray import Tray
-from plum_desktop.ui.why import WhyPopup
 
 if TYPE_CHECKING:
     from plum_desktop.app.job import Outcome

@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.app.product import Plum
 from plum_desktop.ui.application import make_application
-from plum_desktop.ui.theme import apply_theme
+from plum_desktop.ui.base.theme import apply_theme
 from plum_desktop.ui.window import MainWindow
 from tests.e2e.hands import Hands
 

@@ -13,9 +13,9 @@ import pytest
 from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 
 from plum_desktop.models.header import read_header
-from plum_desktop.ui.run_table import LessonModel
-from plum_desktop.ui.search_results import HitRole
-from plum_desktop.ui.theme import current_theme
+from plum_desktop.ui.base.theme import current_theme
+from plum_desktop.ui.learning.run_table import LessonModel
+from plum_desktop.ui.sidebar.search_results import HitRole
 from tests.e2e.hands import Hands
 
 PARROTS = "My sister Ines moved to Bergen in spring and keeps parrots. What could I bring her?"

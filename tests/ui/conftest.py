@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.paths import DataFolder
-from plum_desktop.ui.theme import apply_theme, current_theme
+from plum_desktop.ui.base.theme import apply_theme, current_theme
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 

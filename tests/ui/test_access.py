@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from plum_desktop.ui.turn_view import Prose, TurnView
+from plum_desktop.ui.chat.turn_view import Prose, TurnView
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 

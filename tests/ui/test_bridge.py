@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.store import Store
-from plum_desktop.ui.bridge import Bridge
+from plum_desktop.ui.base.bridge import Bridge
 from tests.ui.double import DoublePlum
 
 

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.app.curves import History, RecallLine, RecallPoint
-from plum_desktop.ui.charts import Charts
-from plum_desktop.ui.theme import apply_theme, load_theme
+from plum_desktop.ui.base.theme import apply_theme, load_theme
+from plum_desktop.ui.learning.charts import Charts
 from tests.ui.double import DoublePlum
 
 HISTORY = History(

@@ -9,9 +9,9 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import Chat
-from plum_desktop.ui.chat_options import ChatOptions
-from plum_desktop.ui.conversation import Conversation
-from plum_desktop.ui.personas import PersonaDialog
+from plum_desktop.ui.chat.chat_options import ChatOptions
+from plum_desktop.ui.chat.conversation import Conversation
+from plum_desktop.ui.chat.personas import PersonaDialog
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 from tests.ui.test_conversation import button_named, opened, say, settled

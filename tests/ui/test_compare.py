@@ -8,7 +8,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.ui.compare_page import ComparePage
+from plum_desktop.ui.learning.compare_page import ComparePage
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum, done

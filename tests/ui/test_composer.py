@@ -14,8 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.errors import DiskFull, PlumError
 from plum_desktop.base.types import Attachment
-from plum_desktop.ui.attachments import Chip, FileSheet
-from plum_desktop.ui.conversation import Conversation
+from plum_desktop.ui.chat.attachments import Chip, FileSheet
+from plum_desktop.ui.chat.conversation import Conversation
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 from tests.ui.test_conversation import (
@@ -285,7 +285,7 @@ def test_a_quotation_goes_before_what_is_being_written(
 
 
 def test_what_is_selected_is_quoted(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
-    from plum_desktop.ui.turn_view import Prose
+    from plum_desktop.ui.chat.turn_view import Prose
 
     chat_id = double.add_chat("Porto", "What should I pack?", "A **bag** and shoes.")
     window = open_window()

@@ -11,8 +11,8 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.errors import DiskFull, PlumError
 from plum_desktop.base.types import Chat, Message
-from plum_desktop.ui.conversation import Conversation
-from plum_desktop.ui.turn_view import Code, Prose, TurnView
+from plum_desktop.ui.chat.conversation import Conversation
+from plum_desktop.ui.chat.turn_view import Code, Prose, TurnView
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum

@@ -13,8 +13,8 @@ from PySide6.QtGui import QImage, QTextCursor
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QComboBox, QWidget
 from pytestqt.qtbot import QtBot
 
-from plum_desktop.ui.translations import load_translations
-from plum_desktop.ui.turn_view import Code, Prose
+from plum_desktop.ui.base.translations import load_translations
+from plum_desktop.ui.chat.turn_view import Code, Prose
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 
@@ -65,14 +65,17 @@ def overlaps(parent: QWidget) -> list[str]:
 
 @pytest.mark.parametrize("size", [(1100, 760), (640, 560)])
 def test_nothing_lies_over_anything(size: tuple[int, int], full: MainWindow, qtbot: QtBot) -> None:
-    full.resize(*size)
-    for page in full.pages:
-        full.show_page(page)
-        qtbot.wait(60)
+    def laid_out() -> None:
         for parent in (full.centralWidget(), *full.centralWidget().findChildren(QWidget)):
             inside = isinstance(parent.parent(), QAbstractScrollArea | QComboBox)
             if parent.isVisible() and not inside:
                 assert overlaps(parent) == [], page
+
+    full.resize(*size)
+    for page in full.pages:
+        full.show_page(page)
+        qtbot.wait(60)  # what the page asks for arrives
+        qtbot.wait_until(laid_out)
 
 
 def test_the_window_is_mirrored(full: MainWindow, qtbot: QtBot) -> None:

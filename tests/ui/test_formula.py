@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plum_desktop.ui.formula import readable
-from plum_desktop.ui.markdown import blocks_of
+from plum_desktop.ui.chat.formula import readable
+from plum_desktop.ui.chat.markdown import blocks_of
 
 
 def shown(text: str) -> str:

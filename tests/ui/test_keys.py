@@ -10,7 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from plum_desktop.ui.key_row import KeyRow
+from plum_desktop.ui.settings.key_row import KeyRow
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 

@@ -8,9 +8,9 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QTextDocument
 from pytestqt.qtbot import QtBot
 
-from plum_desktop.ui.markdown import blocks_of, highlighted, is_safe_link, plain_blocks_of
-from plum_desktop.ui.theme import load_theme
-from plum_desktop.ui.turn_view import Prose
+from plum_desktop.ui.base.theme import load_theme
+from plum_desktop.ui.chat.markdown import blocks_of, highlighted, is_safe_link, plain_blocks_of
+from plum_desktop.ui.chat.turn_view import Prose
 
 REPLY = """Take **one bag** and `roll`:
 

@@ -7,9 +7,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from plum_desktop.ui.controls import IconButton
-from plum_desktop.ui.memory_page import MemoryPage
-from plum_desktop.ui.turn_view import TurnView
+from plum_desktop.ui.base.controls import IconButton
+from plum_desktop.ui.chat.turn_view import TurnView
+from plum_desktop.ui.memory.memory_page import MemoryPage
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum

@@ -12,9 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.app.downloads import ENV_ENDPOINT
 from plum_desktop.models import download as downloading
-from plum_desktop.ui.model_cards import OfferCard
-from plum_desktop.ui.models_page import ModelsPage
-from plum_desktop.ui.theme import apply_theme, load_theme
+from plum_desktop.ui.base.theme import apply_theme, load_theme
+from plum_desktop.ui.models.model_cards import OfferCard
+from plum_desktop.ui.models.models_page import ModelsPage
 from plum_desktop.ui.window import MainWindow
 from tests.hub import Hub, serve, tiny_gguf
 from tests.ui.conftest import button

@@ -15,9 +15,9 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.settings import Settings
 from plum_desktop.base.types import Adapter
-from plum_desktop.ui.learning_page import LearningPage
-from plum_desktop.ui.memory_page import MemoryPage
-from plum_desktop.ui.run_table import LessonModel
+from plum_desktop.ui.learning.learning_page import LearningPage
+from plum_desktop.ui.learning.run_table import LessonModel
+from plum_desktop.ui.memory.memory_page import MemoryPage
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum

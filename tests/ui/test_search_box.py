@@ -12,9 +12,9 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import SearchFilter
-from plum_desktop.ui.search_box import Chip, SearchBox
-from plum_desktop.ui.search_results import from_match
-from plum_desktop.ui.side_bar import SideBar
+from plum_desktop.ui.sidebar.search_box import Chip, SearchBox
+from plum_desktop.ui.sidebar.search_results import from_match
+from plum_desktop.ui.sidebar.side_bar import SideBar
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 

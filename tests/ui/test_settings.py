@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QLabel, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.settings import Settings
-from plum_desktop.ui import words
-from plum_desktop.ui.settings_page import SettingsPage
+from plum_desktop.ui.base import words
+from plum_desktop.ui.settings.settings_page import SettingsPage
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import Chat
-from plum_desktop.ui.chat_list import ChatListModel
-from plum_desktop.ui.side_bar import SideBar
+from plum_desktop.ui.sidebar.chat_list import ChatListModel
+from plum_desktop.ui.sidebar.side_bar import SideBar
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum

@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QSpinBox
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
-from plum_desktop.ui.theme import apply_text_size, apply_theme, scaled, set_property, text_size
-from plum_desktop.ui.turn_view import Code, Prose
+from plum_desktop.ui.base.theme import apply_text_size, apply_theme, scaled, set_property, text_size
+from plum_desktop.ui.chat.turn_view import Code, Prose
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 

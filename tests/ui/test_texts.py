@@ -77,10 +77,11 @@ def untranslated(source: str) -> list[tuple[int, str]]:
     return found
 
 
-FILES = sorted(Path(plum_desktop.ui.__file__).parent.glob("*.py"))
+UI = Path(plum_desktop.ui.__file__).parent
+FILES = sorted(UI.rglob("*.py"))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(UI)))
 def test_no_text_is_shown_as_it_stands(file: Path) -> None:
     assert untranslated(file.read_text(encoding="utf-8")) == []
 

@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.paths import resource
-from plum_desktop.ui import theme as themes
-from plum_desktop.ui.controls import IconButton
-from plum_desktop.ui.theme import Theme, apply_theme, current_theme, load_theme, theme_name
+from plum_desktop.ui.base import theme as themes
+from plum_desktop.ui.base.controls import IconButton
+from plum_desktop.ui.base.theme import Theme, apply_theme, current_theme, load_theme, theme_name
 
 GROUNDS = ("window", "side", "surface")
 TEXTS = ("text", "muted", "accent", "danger", "warn", "good")

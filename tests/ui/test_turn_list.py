@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QTextEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import Message
-from plum_desktop.ui.theme import text_font
-from plum_desktop.ui.turn_list import TurnList
-from plum_desktop.ui.turn_view import Prose, TurnView
-from plum_desktop.ui.turns import TurnModel
+from plum_desktop.ui.base.theme import text_font
+from plum_desktop.ui.chat.turn_list import TurnList
+from plum_desktop.ui.chat.turn_view import Prose, TurnView
+from plum_desktop.ui.chat.turns import TurnModel
 
 
 def branch(count: int, text: str = "Some words, number {n}.\n\nAnd **more** of them.") -> list:

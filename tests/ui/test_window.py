@@ -28,7 +28,7 @@ from pytestqt.qtbot import QtBot
 from plum_desktop.app.product import Plum
 from plum_desktop.base.paths import DataFolder, open_data_folder
 from plum_desktop.ui.application import OneWindow
-from plum_desktop.ui.theme import apply_theme
+from plum_desktop.ui.base.theme import apply_theme
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 

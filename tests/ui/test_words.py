@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from plum_desktop.ui import words
+from plum_desktop.ui.base import words
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The conversation: turns as Markdown, the composer, what belongs to one chat."""

@@ -1,0 +1,1 @@
+"""The Models page: files that are here, and downloads."""

@@ -1,0 +1,1 @@
+"""The Settings page: a row for each setting and each key."""

@@ -1,0 +1,1 @@
+"""The list of chats, their folders, and the search through them."""
