@@ -137,10 +137,12 @@ class Serving:
         """
         file = self._models.file(model)
         settings = self._preferences.current
-        lookup = memory in ("retrieval", "hybrid") or (memory is None and settings.lookup == "on")
-        rest = (settings.context, settings.threads, lookup)
         weights = memory not in ("off", "retrieval")
         adapter = self._store.adapters.active(file.sha256) if weights else None
+        # A small base model cannot read excerpts; learning teaches it.
+        unasked = settings.lookup == "always" or (settings.lookup == "learned" and bool(adapter))
+        lookup = memory in ("retrieval", "hybrid") or (memory is None and unasked)
+        rest = (settings.context, settings.threads, lookup)
         if adapter is None:
             if memory in ("merged", "adapter", "hybrid"):
                 raise PlumError(

@@ -49,8 +49,9 @@ class Settings:
         512, "Longest reply", "Most tokens that a reply may have.", group="Answers"
     )
     lookup: str = _setting(
-        "off", "Look things up too", "Puts the best excerpts of your chats before a question "
-        "about the past.", ("off", "on"), group="Answers",
+        "learned", "Look things up too", "Puts the best excerpts of your chats before a question "
+        "about the past: once something was learned, since learning teaches to read them; or "
+        "always.", ("off", "learned", "always"), group="Answers",
     )  # fmt: skip
     context: int = _setting(
         8192, "Context", "Tokens the model sees; at most what it was made for.",

@@ -53,7 +53,6 @@ def test_three_answers_and_then_what_serves_again(
 ) -> None:
     monkeypatch.setattr(compare, "_MOST_TOKENS", 6)
     learn()
-    plum.set_setting("lookup", "on")
     ways = plum.compare.ways()
     assert [way.mode for way in ways] == ["merged", "hybrid", "off"]
     assert [(way.learned, way.looked_up) for way in ways] == [

@@ -123,10 +123,15 @@ def test_the_modes_that_look_things_up(plum: Plum, learn: Callable[..., Adapter]
     assert plum.serving.served("retrieval").memory == "retrieval"
     with pytest.raises(PlumError, match="Nothing has been learned"):
         plum.serving.served("hybrid")
-    plum.set_setting("lookup", "on")
+    assert plum.serving.served().memory == "off", "the base cannot read what is looked up"
+    plum.set_setting("lookup", "always")
     assert plum.serving.served().memory == "retrieval"
     assert not plum.serving.served("off").lookup
     adapter = learn()
+    assert plum.serving.served().memory == "hybrid"
+    plum.set_setting("lookup", "off")
+    assert plum.serving.served().memory == "merged"
+    plum.set_setting("lookup", "learned")
     assert plum.serving.served().memory == "hybrid"
     hybrid = plum.serving.served("hybrid")
     assert hybrid.model == plum.folder.adapter(adapter.id) / "merged.gguf"

@@ -25,11 +25,10 @@ def test_the_window_gets_the_merged_file_where_it_fits(
     first = learn()
     folder = plum.folder.adapter(first.id)
     served = plum.serving.served()
-    assert (served.memory, served.model) == ("merged", folder / "merged.gguf")
+    assert (served.memory, served.model) == ("hybrid", folder / "merged.gguf")
     second = learn(parent=first)
     monkeypatch.setattr(plum.models, "fits_in_memory", lambda path: False)
     served = plum.serving.served()
-    assert served.memory == "adapter"
     assert served.adapter == plum.folder.adapter(second.id) / "adapter.gguf"
     assert served.model == plum.models.file().path
     assert plum.serving.served("off").adapter is None
@@ -38,7 +37,7 @@ def test_the_window_gets_the_merged_file_where_it_fits(
 def test_until_it_is_merged_the_adapter_serves_hot(plum: Plum, learn: Learn) -> None:
     folder = plum.folder.adapter(learn().id)
     (folder / "merged.gguf").unlink()
-    assert plum.serving.served().memory == "adapter"
+    assert plum.serving.served().adapter == folder / "adapter.gguf"
     (folder / "adapter.gguf").unlink()
     with pytest.raises(PlumError, match="is missing, so what was learned cannot be served"):
         plum.serving.served()

@@ -257,7 +257,7 @@ def ask_what_was_learned(hands: Hands) -> None:
     assert chat.header.memory.isChecked()
     send(hands, ASKED)
     reply(hands, 2)
-    assert serving.served().memory == "merged"
+    assert serving.served().memory == "hybrid"
     hands.look("memory-on")
     hands.click(chat.header.memory)
     hands.wait(lambda: chat.header.memory.text() == "Memory off")
