@@ -16,6 +16,7 @@ from pathlib import Path
 
 from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.product import Plum
+from plum_desktop.app.serving import MemoryMode
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.learning.verdict import Verdict, verdict
@@ -155,11 +156,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A question with what was answered before and after learning."""
+    """A question with what was answered before learning, from the weights after it, and as the
+    window does, which looks things up too.
+    """
 
     question: Question
     before: str
     after: str
+    looked_up: str
 
     @property
     def right_before(self) -> bool:
@@ -168,6 +172,10 @@ class Answered:
     @property
     def right_after(self) -> bool:
         return verdict(self.after) == self.question.right
+
+    @property
+    def right_looked_up(self) -> bool:
+        return verdict(self.looked_up) == self.question.right
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +195,10 @@ class DemoResult:
     @property
     def after(self) -> float:
         return sum(answer.right_after for answer in self.answers) / len(self.answers)
+
+    @property
+    def looked_up(self) -> float:
+        return sum(answer.right_looked_up for answer in self.answers) / len(self.answers)
 
     @property
     def passed(self) -> bool:
@@ -242,7 +254,7 @@ def run_demo(
             reply = plum.chats.send(chat.id, text)
             say(f"  you   {text}\n  plum  {' '.join(reply.text.split())[:160]}")
         say("\nAsking before it has learned.")
-        before = _ask(plum, questions, say)
+        before = _ask(plum, questions, "off", say)
         say("\nLearning.")
         plan = plum.learning.plan()
         if plan.refusal:
@@ -256,10 +268,16 @@ def run_demo(
             raise
         assert outcome is not None
         say(outcome.message)
-        say("\nAsking again.")
-        after = _ask(plum, questions, say) if outcome.state == "done" else before
-        answers = [Answered(*row) for row in zip(questions, before, after, strict=True)]
-        exports = _export(plum, say) if outcome.state == "done" else []
+        after = looked_up = before
+        exports = []
+        if outcome.state == "done":
+            say("\nAsking again: what it knows by heart, with nothing put before the question.")
+            after = _ask(plum, questions, "merged", say)
+            say("\nAsking as the window does, which looks things up in the chats too.")
+            looked_up = _ask(plum, questions, "hybrid", say)
+            exports = _export(plum, say)
+        rows = zip(questions, before, after, looked_up, strict=True)
+        answers = [Answered(*row) for row in rows]
     finally:
         plum.close()
     return DemoResult(seed, outcome, answers, exports, time.monotonic() - started)
@@ -276,11 +294,14 @@ def _fresh(folder: DataFolder) -> DataFolder:
     return DataFolder(root)
 
 
-def _ask(plum: Plum, questions: list[Question], say: Callable[[str], None]) -> list[str]:
+def _ask(
+    plum: Plum, questions: list[Question], memory: MemoryMode, say: Callable[[str], None]
+) -> list[str]:
     answers = []
     for question in questions:
         answer = plum.chats.ask(
             [{"role": "user", "content": question.text}],
+            memory,
             max_tokens=_ANSWER_TOKENS,
             temperature=0.0,
         )

@@ -32,8 +32,10 @@ def demo(session: Session, seed: int | None, as_json: bool) -> None:
             "right": answer.question.right,
             "before": answer.before,
             "after": answer.after,
+            "looked_up": answer.looked_up,
             "right_before": answer.right_before,
             "right_after": answer.right_after,
+            "right_looked_up": answer.right_looked_up,
         }
         for answer in result.answers
     ]
@@ -43,6 +45,7 @@ def demo(session: Session, seed: int | None, as_json: bool) -> None:
             "seed": result.seed,
             "before": round(result.before, 4),
             "after": round(result.after, 4),
+            "looked_up": round(result.looked_up, 4),
             "floor": FLOOR,
             "passed": result.passed,
             "answers": rows,
@@ -53,9 +56,10 @@ def demo(session: Session, seed: int | None, as_json: bool) -> None:
         yes = [answer for answer in result.answers if answer.question.right == "yes"]
         no = [answer for answer in result.answers if answer.question.right == "no"]
         click.echo(
-            f"\nRight answers: {result.before:.0%} before, {result.after:.0%} after "
+            f"\nRight answers: {result.before:.0%} before, {result.after:.0%} after by heart "
             f"(yes {sum(a.right_after for a in yes)} of {len(yes)}, "
-            f"no {sum(a.right_after for a in no)} of {len(no)}), in {duration(result.seconds)}."
+            f"no {sum(a.right_after for a in no)} of {len(no)}), {result.looked_up:.0%} looked up "
+            f"too, in {duration(result.seconds)}."
         )
     if not result.passed:
         raise PlumError(
