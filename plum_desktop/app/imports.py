@@ -63,6 +63,7 @@ class ImportService:
         self._store = store
         self._models = models
         self._serving = serving
+        self._running = False
         self._stopping = threading.Event()
         self._call: Call | None = None
         self._engine: EngineClient | None = None
@@ -77,7 +78,7 @@ class ImportService:
         model = self._models.file()
         lock = FileLock(self._folder.learning_lock)
         lock.acquire("Plum is learning right now; bring the adapter in when that has ended.")
-        self._stopping.clear()
+        self._running = True
         try:
             self._clear_leftovers()
             adapter_id = uuid.uuid4().hex[:12]
@@ -90,11 +91,14 @@ class ImportService:
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
         finally:
+            self._running = False
+            self._stopping.clear()
             lock.release()
 
     def stop(self) -> None:
-        """End the import under way, from any thread; nothing has changed then."""
-        self._stopping.set()
+        """End the import under way, if any, from any thread; nothing has changed then."""
+        if self._running:
+            self._stopping.set()
         if call := self._call:
             call.cancel()
         if engine := self._engine:
