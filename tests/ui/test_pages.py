@@ -236,6 +236,8 @@ def test_an_adapter_made_elsewhere_is_a_row_and_is_undone(
     assert row == ["imported", "", "", "In use"]
     assert learning.details.title.text() == "Brought in from friend.gguf"
     assert "GGUF, rank 16, 210 parts" in learning.details.rows.texts()
+    assert learning.charts is not None
+    assert "No run" not in learning.charts.recall.summary.text()
     qtbot.mouseClick(learning.details.undo_button, Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: states(learning)[0] == "Undone")
 

@@ -138,7 +138,8 @@ class LearningPage(Page):
         if self.charts:
             run = lesson.run if lesson else None
             # Runs of the same model: another one's memory is another memory.
-            history = curves.history(self._runs, run.model_sha256) if run else History()
+            made = run or (lesson.adapter if lesson else None)
+            history = curves.history(self._runs, made.model_sha256) if made else History()
             for chart in (self.charts.recall, self.charts.drift):
                 chart.set_history(history, run.id if run else None)
             self._draw_loss()
