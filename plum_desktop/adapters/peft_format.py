@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 _PREFIX = "base_model.model."
-_KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight")
+_KEY = re.compile(r"base_model\.model\.([\w.]+)\.lora_([AB])(?:\.default)?\.weight")
 _PLUM = "plum."  # prefix of our entries in the safetensors metadata
 _LONGEST_HEADER = 100_000_000  # the safetensors library's own bound
 _REFUSED = {
@@ -133,7 +133,8 @@ def _targets(modules: Iterable[str]) -> list[str]:
 
 def _require_plain_lora(config: Mapping[str, Any]) -> None:
     if config.get("peft_type") != "LORA":
-        raise PlumError(f"This adapter is a {config.get('peft_type')}; Plum reads LoRA adapters.")
+        kind = f"{config.get('peft_type')!r:.40}"
+        raise PlumError(f"This adapter is of the type {kind}; Plum reads LoRA adapters.")
     for key, what in _REFUSED.items():
         if config.get(key):
             raise PlumError(f"This adapter uses {what}, which cannot be served from a GGUF model.")
@@ -151,7 +152,7 @@ def _by_module(weights: Mapping[str, Matrix]) -> dict[str, dict[str, Matrix]]:
     for key, tensor in weights.items():
         match = _KEY.fullmatch(key)
         if match is None:
-            raise PlumError(f"This adapter changes {key}, which Plum cannot place.")
+            raise PlumError(f"This adapter changes {key!r:.120}, which Plum cannot place.")
         module = _LANGUAGE_PART.sub("model.", match[1], count=1)
         modules.setdefault(module, {})[match[2]] = tensor
     for module, halves in modules.items():
@@ -181,7 +182,7 @@ def _pattern(patterns: object, module: str) -> object:
                 if re.match(rf"(.*\.)?({key})$", module):
                     return value
             except re.error:
-                raise DamagedFile(f"{CONFIG} is damaged: {key!r} is no pattern.") from None
+                raise DamagedFile(f"{CONFIG} is damaged: {key!r:.60} is no pattern.") from None
     return None
 
 
