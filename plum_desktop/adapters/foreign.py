@@ -18,6 +18,7 @@ from plum_desktop.adapters.lora import (
 from plum_desktop.adapters.names import placed
 from plum_desktop.base.errors import PlumError
 from plum_desktop.models.header import MAGIC, GGUFHeader
+from plum_desktop.models.support import MERGED_FROM
 
 Reader = Callable[[Path, GGUFHeader], LoraAdapter]
 
@@ -67,6 +68,11 @@ def read_adapter(path: Path, base: GGUFHeader, base_sha256: str) -> LoraAdapter:
 
     Of its metadata only what Plum itself writes is kept.  Raises PlumError, DamagedFile.
     """
+    if MERGED_FROM in base.metadata:
+        raise PlumError(
+            f"{base.path.name} already has memories merged into it; use the model that it was "
+            "made from, and bring the adapter in there."
+        )
     form, path = form_of(path)
     adapter = READERS[form](path, base)
     require_base(adapter, base_sha256)

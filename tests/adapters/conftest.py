@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from plum_desktop.adapters.gguf_format import write_gguf
 from plum_desktop.adapters.lora import BASE_SHA256, CREATED_BY, RECIPE, LoraAdapter
 from plum_desktop.adapters.merge import MergeReport, merge
 from plum_desktop.adapters.names import adaptable_modules, tensor_name
-from plum_desktop.adapters.peft_format import write_peft
+from plum_desktop.adapters.peft_format import CONFIG, WEIGHTS, write_peft
 from plum_desktop.models.header import GGUFHeader, read_header
 from plum_desktop.models.support import LEARNABLE
 from tests.adapters.tiny_bases import KINDS, write_base
@@ -49,13 +51,32 @@ def random_adapter(header: GGUFHeader, size: float = 0.1) -> LoraAdapter:
     )
 
 
+def as_another_tool_would(adapter: LoraAdapter, folder: Path) -> Path:
+    """The same numbers in a PEFT folder with all that scales them: rsLoRA, own ranks and alphas."""
+    write_peft(adapter, folder)
+    weights = load_file(folder / WEIGHTS)
+    for key, matrix in weights.items():
+        if ".layers.1.mlp.up_proj." in key:
+            weights[key] = matrix[:2].copy() if "lora_A" in key else matrix[:, :2].copy()
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+    config = json.loads((folder / CONFIG).read_text())
+    config |= {
+        "use_rslora": True,
+        "rank_pattern": {"layers.1.mlp.up_proj": 2},
+        "alpha_pattern": {"q_proj": 3, r".*\.0\.mlp\.down_proj": 1.5},
+    }
+    (folder / CONFIG).write_text(json.dumps(config))
+    return folder
+
+
 @dataclass(frozen=True)
 class Compared:
     """One base with one adapter: where its files lie and what each engine made of them.
 
     `logits`: by torch, without the adapter, with the change added to the weights by the formula
-    (`torch_added`), and with peft; as training loads the base (`trainer_base`, where it can
-    learn); by llama.cpp without the adapter, with it hot, and merged.
+    (`torch_added`), and with peft (and both of a folder as another tool writes it, `foreign`); as
+    training loads the base (`trainer_base`, where it can learn); by llama.cpp without the adapter,
+    with it hot, and merged.
     """
 
     base: Path
@@ -93,7 +114,11 @@ def compared(
         if name == "starter":
             jobs["torch"].append(asked | job(place / "torch_adapter", base, place))
         else:
-            for out, lora in (("base", None), ("added", place), ("adapter", place)):
+            routes = [("base", None), ("added", place), ("adapter", place)]
+            if name == "llama":
+                other = as_another_tool_would(adapter, place / "foreign")
+                routes += [("foreign_added", other), ("foreign", other)]
+            for out, lora in routes:
                 jobs["torch"].append(asked | job(place / f"torch_{out}", base, lora, name))
         for out, model, lora in (
             ("base", base, None), ("hot", base, hot), ("merged", merged, None),

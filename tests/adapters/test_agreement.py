@@ -65,6 +65,12 @@ def test_every_route_agrees_with_the_formula(compared, name: str) -> None:
     assert largest(logits["llama_merged"], logits["torch_added"]) < bound(name)
 
 
+def test_what_peft_scales_is_read_as_peft_computes_it(compared) -> None:
+    logits = compared["llama"].logits
+    assert largest(logits["torch_foreign"], logits["torch_foreign_added"]) < PEFT_BOUND
+    assert largest(logits["torch_foreign"], logits["torch_adapter"]) > 0.1  # it is another one
+
+
 @pytest.mark.parametrize("name", [n for n, k in KINDS.items() if k.architecture in LEARNABLE])
 def test_training_sees_the_model_that_serves(compared, name: str) -> None:
     logits = compared[name].logits

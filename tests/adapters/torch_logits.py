@@ -2,7 +2,7 @@
 
 Run as a script with a JSON list of {"model", "kind", "adapter", "ids", "out"}; writes float32 .npy
 of shape (ids, vocabulary).  `kind` is one of tiny_bases, or null: as training loads the model.
-Where `out` ends with torch_added, the change is added to the weights in place of asking peft.
+Where `out` ends with _added, the change is added to the weights in place of asking peft.
 It never shares a process with llama.cpp.
 """
 
@@ -44,7 +44,7 @@ if __name__ == "__main__":
         model = load(Path(job["model"]), job["kind"])
         if job["adapter"]:
             folder = Path(job["adapter"])
-            by_formula = Path(job["out"]).stem == "torch_added"
+            by_formula = Path(job["out"]).stem.endswith("_added")
             model = (
                 added(model, folder)
                 if by_formula
