@@ -1,6 +1,7 @@
 """torch with the PEFT folder, llama.cpp with the hot GGUF, and the merged file: one behaviour.
 
-`pytest tests/adapters/test_agreement.py -k table_is_printed -s` prints the table of docs/adapters.md.
+`pytest tests/adapters/test_agreement.py -k table_is_printed -s` prints the rows of the table in
+docs/adapters.md.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ def table(compared: Mapping[str, Compared]) -> list[str]:
 
 
 def test_the_docs_have_the_table_of_every_kind() -> None:
-    told = re.findall(r"^\| ([a-z]+\d?(?:, tied)?) \|", DOCS.read_text(encoding="utf-8"), re.M)
-    assert told == list(KINDS)
+    rows = DOCS.read_text(encoding="utf-8").partition("| model | PEFT")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| ([a-z].*?) \|", rows, re.M) == list(KINDS)
 
 
 def test_the_table_is_printed(compared) -> None:
