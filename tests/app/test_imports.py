@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -17,7 +18,7 @@ from plum_desktop.adapters.gguf_format import write_gguf
 from plum_desktop.adapters.lora import BASE_SHA256, LoraAdapter
 from plum_desktop.adapters.peft_format import CONFIG, WEIGHTS, read_peft, write_peft
 from plum_desktop.app.product import Plum
-from plum_desktop.base.errors import Busy, Cancelled, PlumError
+from plum_desktop.base.errors import Busy, Cancelled, PlumError, WorkerCrashed
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.types import Adapter
 from plum_desktop.learning import gate, stock
@@ -205,10 +206,24 @@ def test_stopping_leaves_nothing(plum: Plum, short_gate: None, tmp_path: Path) -
     assert nothing_is_left(plum)
 
 
+def test_an_engine_that_dies_is_a_sentence_and_leaves_nothing(
+    plum: Plum, short_gate: None, tmp_path: Path
+) -> None:
+    def kill(fraction: float, text: str) -> None:
+        engine = plum.imports._engine
+        if engine and engine.pid and fraction > 0:
+            psutil.Process(engine.pid).kill()
+
+    with pytest.raises(WorkerCrashed, match="import engine"):
+        plum.imports.run(whole(tmp_path / "mine"), kill)
+    assert plum.adapters.list() == []
+    assert nothing_is_left(plum)
+
+
 def test_what_a_killed_import_left_goes_at_the_next(plum: Plum, tmp_path: Path) -> None:
     scratch = plum.folder.jobs / "import-dead"
     shutil.copytree(whole(tmp_path / "mine"), scratch / "adapter")
     shutil.copytree(tmp_path / "mine", plum.folder.adapter("dead"))
-    with pytest.raises(PlumError):
-        plum.imports.run(a_note(tmp_path / "note.gguf"))
+    with pytest.raises(PlumError, match="is missing"):
+        plum.imports.run(without_weights(tmp_path / "other"))
     assert nothing_is_left(plum)
