@@ -79,7 +79,7 @@ def read_gguf(path: Path, base: GGUFHeader) -> LoraAdapter:
         )
     alpha = header.metadata.get("adapter.lora.alpha", 0.0)
     if not isinstance(alpha, float):
-        raise DamagedFile(f"{path.name} is damaged: its alpha is {alpha!r}.")
+        raise DamagedFile(f"{path.name} is damaged: its alpha is {alpha!r:.40}.")
     halves: dict[str, dict[str, Matrix]] = {}
     for name, info in header.tensors.items():
         tensor, dot, half = name.rpartition(".")

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float32]
 
 # Metadata keys that Plum writes; values are text, and never a word of a chat.
-BASE_SHA256, RECIPE, CREATED_BY = "base_sha256", "recipe", "created_by"
+BASE_SHA256, RECIPE, CREATED_BY, CREATED = "base_sha256", "recipe", "created_by", "created"
+
+LARGEST_RANK = 4096  # beyond any that is trained; a file that claims more only costs memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class LoraAdapter:
 
         if not self.tensors:
             raise DamagedFile("The adapter is empty.")
-        if self.rank < 1 or not np.isfinite(self.alpha) or self.alpha == 0:
+        if not (1 <= self.rank <= LARGEST_RANK and np.isfinite(self.alpha) and self.alpha):
             raise DamagedFile(
                 f"The adapter is damaged: rank {self.rank} and alpha {self.alpha:g} make no sense."
             )
@@ -74,7 +76,7 @@ def same_rank(
     import numpy as np
 
     rank = max((a.shape[0] for a, _, _ in parts.values() if a.ndim == 2), default=0)
-    if rank < 1 or alpha == 0:
+    if not (1 <= rank <= LARGEST_RANK and alpha):
         raise DamagedFile(f"The adapter is damaged: rank {rank} and alpha {alpha:g} make no sense.")
     tensors: dict[str, tuple[Matrix, Matrix]] = {}
     for module, (a, b, scale) in parts.items():
@@ -86,7 +88,8 @@ def same_rank(
         if missing := rank - a.shape[0]:
             a, b = np.pad(a, ((0, missing), (0, 0))), np.pad(b, ((0, 0), (0, missing)))
         if scale != alpha / rank:
-            b = (b * np.float32(scale / (alpha / rank))).astype(np.float32)
+            with np.errstate(all="ignore"):  # what is not finite then, LoraAdapter refuses
+                b = (b * np.float32(scale / (alpha / rank))).astype(np.float32)
         tensors[module] = (a, b)
     return LoraAdapter(alpha, rank, tensors, metadata)
 

@@ -27,11 +27,23 @@ _SEPARATE: Mapping[str, str] = {
     "mlp.down_proj": "ffn_down",
 }
 
-# architecture -> module within a layer -> tensor within a block
+# q, k and v are one matrix there, and gate and up another; both file formats stack them alike.
+_FUSED: Mapping[str, str] = {
+    "self_attn.qkv_proj": "attn_qkv",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+# architecture -> module within a layer -> tensor within a block.  Mistral's files say "llama".
+# An adapter can be brought in for all of these; which of them can learn is in `models.support`.
 LAYER_NAMES: Mapping[str, Mapping[str, str]] = {
     "llama": _SEPARATE,
     "qwen2": _SEPARATE,
     "qwen3": _SEPARATE,
+    "gemma2": _SEPARATE,
+    "gemma3": _SEPARATE,
+    "phi3": _FUSED,
 }
 
 _PERMUTED = ("llama",)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 _PREFIX = "base_model.model."
-_KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight")
+_KEY = re.compile(r"base_model\.model\.([\w.]+)\.lora_([AB])(?:\.default)?\.weight")
 _PLUM = "plum."  # prefix of our entries in the safetensors metadata
 _LONGEST_HEADER = 100_000_000  # the safetensors library's own bound
 _REFUSED = {
@@ -41,10 +42,17 @@ _REFUSED = {
     "use_qalora": "QA-LoRA",
     "alora_invocation_tokens": "activated LoRA",
     "target_parameters": "adapted parameters",
+    "use_bdlora": "block-diagonal LoRA",
+    "arrow_config": "routing between adapters",
+    "kasa_config": "KaSA",
+    "monteclora_config": "MonteCLoRA",
 }
 
 # Starts that keep a part of the base in the adapter, so that it fits the plain base no more.
-_BASE_CHANGING = ("pissa", "olora", "corda", "loftq")
+_BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+# Where the language model is a part of one that sees, as Gemma 3's larger ones are.
+_LANGUAGE_PART = re.compile(r"(?:model\.)?language_model\.(?:model\.)?(?=layers\.)")
 
 
 def write_peft(adapter: LoraAdapter, folder: Path, *, half: bool = False) -> Path:
@@ -125,7 +133,8 @@ def _targets(modules: Iterable[str]) -> list[str]:
 
 def _require_plain_lora(config: Mapping[str, Any]) -> None:
     if config.get("peft_type") != "LORA":
-        raise PlumError(f"This adapter is a {config.get('peft_type')}; Plum reads LoRA adapters.")
+        kind = f"{config.get('peft_type')!r:.40}"
+        raise PlumError(f"This adapter is of the type {kind}; Plum reads LoRA adapters.")
     for key, what in _REFUSED.items():
         if config.get(key):
             raise PlumError(f"This adapter uses {what}, which cannot be served from a GGUF model.")
@@ -143,8 +152,9 @@ def _by_module(weights: Mapping[str, Matrix]) -> dict[str, dict[str, Matrix]]:
     for key, tensor in weights.items():
         match = _KEY.fullmatch(key)
         if match is None:
-            raise PlumError(f"This adapter changes {key}, which Plum cannot place.")
-        modules.setdefault(match[1], {})[match[2]] = tensor
+            raise PlumError(f"This adapter changes {key!r:.120}, which Plum cannot place.")
+        module = _LANGUAGE_PART.sub("model.", match[1], count=1)
+        modules.setdefault(module, {})[match[2]] = tensor
     for module, halves in modules.items():
         if len(halves) != 2:
             raise DamagedFile(f"The adapter is damaged: half of {module} is missing.")
@@ -155,8 +165,12 @@ def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     """alpha / rank of one module, rank-stabilised where the config says so."""
     alpha = _pattern(config.get("alpha_pattern"), module)
     alpha = _number(config.get("lora_alpha") if alpha is None else alpha, "lora_alpha")
-    if rank < 1:
-        raise DamagedFile(f"The adapter is damaged: {module} has no rank.")
+    said = _pattern(config.get("rank_pattern"), module)
+    said = _number(config.get("r") if said is None else said, "r")
+    if rank < 1 or rank != said:
+        raise DamagedFile(
+            f"The adapter is damaged: {module} has rank {rank}, and {CONFIG} says {said:g}."
+        )
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
@@ -168,14 +182,15 @@ def _pattern(patterns: object, module: str) -> object:
                 if re.match(rf"(.*\.)?({key})$", module):
                     return value
             except re.error:
-                raise DamagedFile(f"{CONFIG} is damaged: {key!r} is no pattern.") from None
+                raise DamagedFile(f"{CONFIG} is damaged: {key!r:.60} is no pattern.") from None
     return None
 
 
 def _number(value: object, key: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise DamagedFile(f"{CONFIG} is damaged: {key} is {value!r}.")
-    return float(value)
+    with contextlib.suppress(OverflowError):  # of a whole number beyond every float
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    raise DamagedFile(f"{CONFIG} is damaged: {key} is {value!r:.40}.")
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:
@@ -195,9 +210,12 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:
                 for name, entry in header.items()
             ]
             tensors: dict[str, Matrix] = {}
-            for name, dtype, shape, start, end in entries:
-                if not 0 <= start <= end <= size - 8 - length:
+            expected = 0
+            # End to end and nothing twice, or a small file could ask for any amount of memory.
+            for name, dtype, shape, start, end in sorted(entries, key=lambda entry: entry[3:]):
+                if not start == expected <= end <= size - 8 - length:
                     raise ValueError(name)
+                expected = end
                 stream.seek(8 + length + start)
                 raw = stream.read(end - start)
                 if dtype == "BF16":
@@ -211,6 +229,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:
                 for key, value in metadata.items()
                 if key.startswith(_PLUM)
             }
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (
+            ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError,
+        ) as error:  # fmt: skip
             raise DamagedFile(f"{path} is damaged or cut short; copy it again.") from error
     return tensors, ours

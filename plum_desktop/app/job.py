@@ -53,7 +53,6 @@ _PAUSE_LOOK = 0.2  # seconds
 _CONTEXT = 2048  # tokens; lessons and gate ask short questions
 _MOST_REPLAYED = 600  # facts of older chats
 _ASKED_NEW, _ASKED_OLD = 60, 40  # questions of the gate, yes and no together
-_MERGED_DIVERGENCE = 0.02  # nats a token, hot adapter against merged file
 # Memory of one step serves the next, in place of page faults by the hundred thousand (glibc).
 _KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 _WORDS: dict[Stage, str] = {
@@ -370,7 +369,10 @@ class Job:
         write_json(self._folder.report, report.to_dict())
 
     def _merge(self) -> None:
-        report = self._stage("merge")
+        job = self._folder
+        report = self._stage(
+            "merge", model=self._spec.model, folder=str(job.adapter), out=str(job.merged)
+        )
         with self._learning_engine() as engine:
             gap = gate.divergence(
                 engine,
@@ -382,7 +384,7 @@ class Job:
         for key in ("size", "least_kept"):
             self._note("merge", key, report[key])
         self._note("merge", "divergence", round(gap, 5))
-        if gap > _MERGED_DIVERGENCE:
+        if gap > gate.MERGED_DIVERGENCE:
             # What serves must be what was tested: serve the adapter hot instead.
             log.warning("merged file differs from the adapter: %.4f nats a token", gap)
             self._folder.merged.unlink(missing_ok=True)

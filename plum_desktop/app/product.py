@@ -7,6 +7,7 @@ from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
 from plum_desktop.app.downloads import DownloadService
 from plum_desktop.app.due import ScheduleService
+from plum_desktop.app.imports import ImportService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.models import ModelService
@@ -33,6 +34,7 @@ class Plum:
         self.compare = CompareService(self.serving, self._preferences)
         self.personas = Personas(folder.personas)
         self.adapters = AdapterService(folder, self.store, self.models, self.serving)
+        self.imports = ImportService(folder, self.store, self.models, self.serving)
         self.memory = MemoryService(folder, self.store, self.adapters)
         self.learning = LearnService(
             folder, self.store, self.models, self._preferences, self.serving

@@ -52,12 +52,29 @@ def card_of(report: Mapping[str, Any], chats: int) -> ResultCard:
             str(new_before["no"]),
         )
     )
-    drift = report["drift"]
-    rows.append(
-        CardRow("Otherwise unchanged", f"{drift['canaries']:.0%} of general answers still right")
-    )
-    reasons = report["reasons"]
+    rows.append(_unchanged(report))
     plural = "chat" if chats == 1 else "chats"
-    title = f"Learned {chats} {plural}" if not reasons else f"{chats} {plural} not switched on"
-    reason = "Not switched on: " + "; ".join(reasons) + "." if reasons else None
+    reason = _reason(report)
+    title = f"Learned {chats} {plural}" if not reason else f"{chats} {plural} not switched on"
     return ResultCard(title, float(report.get("seconds", 0.0)), rows, reason)
+
+
+def import_card(report: Mapping[str, Any]) -> ResultCard | None:
+    """The card of an adapter that was brought in; None for a report without its name."""
+    imported = report.get("imported")
+    if imported is None:
+        return None
+    form = {"peft": "PEFT", "gguf": "GGUF"}.get(imported["form"], imported["form"])
+    made = CardRow("Made as", f"{form}, rank {imported['rank']}, {imported['modules']} parts")
+    title = f"Brought in from {imported['name']}"
+    return ResultCard(title, float(report["seconds"]), [made, _unchanged(report)], _reason(report))
+
+
+def _unchanged(report: Mapping[str, Any]) -> CardRow:
+    share = report["drift"]["canaries"]
+    return CardRow("Otherwise unchanged", f"{share:.0%} of general answers still right")
+
+
+def _reason(report: Mapping[str, Any]) -> str | None:
+    reasons = report["reasons"]
+    return "Not switched on: " + "; ".join(reasons) + "." if reasons else None

@@ -81,7 +81,7 @@ def read_json(path: Path) -> Any:
     """The JSON value in `path`.  Raises DamagedFile; FileNotFoundError passes through."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path} is damaged: it is not valid JSON.") from error
 
 

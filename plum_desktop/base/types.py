@@ -140,7 +140,7 @@ class Adapter:
 
     id: str
     run_id: str | None  # None: imported
-    parent_id: str | None  # None: trained from the base
+    parent_id: str | None  # what served before, and undoing leads back to; None: the base
     model_sha256: str
     created: float
     state: AdapterState

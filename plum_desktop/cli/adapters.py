@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Adapter
 from plum_desktop.cli.session import (
     Session,
@@ -83,6 +84,38 @@ def delete(session: Session, adapter_id: str, yes: bool, as_json: bool) -> None:
         click.echo(f"Deleted adapter {adapter_id}.")
 
 
+@adapters.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@yes_option
+@json_option
+@pass_session
+def import_adapter(session: Session, path: Path, yes: bool, as_json: bool) -> None:
+    """Bring in an adapter made elsewhere: a PEFT folder, or a GGUF LoRA.
+
+    It must be of the model in use.  It is tested as one learned here is, and serves if it passes;
+    `rollback` undoes it.
+    """
+    service = session.plum.imports
+    confirm(f"{service.WARNING} Bring in {path.name}?", yes)
+    told = ""
+
+    def show(fraction: float, text: str) -> None:
+        nonlocal told
+        if as_json:
+            emit({"event": "progress", "fraction": round(fraction, 4), "text": text})
+        elif text != told:
+            click.echo(f"{fraction:4.0%}  {text}")
+        told = text
+
+    found = service.run(path, show)
+    if as_json:
+        emit({"event": "done", "adapter": found.adapter, "message": found.message})
+    if found.refused:
+        raise PlumError(found.message)
+    if not as_json:
+        click.echo(found.message)
+
+
 @adapters.command()
 @click.argument("adapter_id", required=False)
 @click.option(
@@ -115,10 +148,11 @@ def export(session: Session, adapter_id: str | None, form: str, path: Path, as_j
 
 def _row(adapter: Adapter) -> tuple[str, ...]:
     chats = len(adapter.chats)
+    imported = adapter.report.get("imported")
     return (
         "*" if adapter.active else " ",
         adapter.id,
         day(adapter.created),
         adapter.state,
-        f"{chats} chat{'' if chats == 1 else 's'}",
+        f"from {imported['name']}" if imported else f"{chats} chat{'' if chats == 1 else 's'}",
     )

@@ -19,6 +19,7 @@ from plum_desktop.learning.frames import render_held_out
 from plum_desktop.learning.verdict import verdict
 
 _ANSWER_TOKENS = 16
+MERGED_DIVERGENCE = 0.02  # nats a token, hot adapter against merged file, that may serve
 _DRIFT_TEXTS = 24
 _DRIFT_TOKENS = 48  # of each text's answer
 _NUMBERS = (
@@ -208,6 +209,12 @@ def judge(
     lost = old[0].accuracy - old[1].accuracy
     if old[1].yes_asked and lost > bounds.retention_loss:
         reasons.append(f"it forgot older chats ({lost:.0%} fewer right answers)")
+    return Report(before, after, *old, drift, (*reasons, *harm(drift, bounds)))
+
+
+def harm(drift: Drift, bounds: Bounds) -> list[str]:
+    """What speaks against an adapter whatever it remembers: how it changed everything else."""
+    reasons = []
     # Put so that what is no number is refused too.
     if not (drift.kl <= bounds.drift and drift.perplexity <= bounds.perplexity):
         reasons.append(
@@ -218,7 +225,7 @@ def judge(
         reasons.append(
             f"of the general questions it got right, only {drift.canaries:.0%} are still right"
         )
-    return Report(before, after, *old, drift, tuple(reasons))
+    return reasons
 
 
 def divergence(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from plum_desktop import __version__
+from plum_desktop.adapters.lora import BASE_SHA256, CREATED, CREATED_BY, RECIPE
 from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.files import read_json, write_json
 from plum_desktop.learning import recipe as recipes
@@ -39,9 +41,10 @@ class JobSpec:
     def metadata(self) -> dict[str, str]:
         """What an adapter's files say of their making; never a word of a chat."""
         return {
-            "base_sha256": self.model_sha256,
-            "recipe": self.recipe.name,
-            "created_by": f"plum-desktop {__version__}",
+            BASE_SHA256: self.model_sha256,
+            RECIPE: self.recipe.name,
+            CREATED_BY: f"plum-desktop {__version__}",
+            CREATED: datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
 

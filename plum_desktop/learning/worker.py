@@ -31,7 +31,9 @@ def main() -> None:
     os.environ.update(_OFFLINE)
     if folder := os.environ.get("PLUM_LOG_DIR"):
         log.start(Path(folder), "stage", logging.WARNING)
-    stages: dict[str, Handler] = {"tokenize": _tokenize, "train": _train, "merge": _merge}
+    stages: dict[str, Handler] = {
+        "tokenize": _tokenize, "train": _train, "merge": _merge, "bring_in": _bring_in,
+    }  # fmt: skip
     wire.serve("stage", {op: _measured(handler) for op, handler in stages.items()}, stdout)
 
 
@@ -98,12 +100,30 @@ def _train(request: Request) -> dict[str, Any]:
 
 
 def _merge(request: Request) -> dict[str, Any]:
-    """Args: `job`.  Writes the merged model; the result is the merge's report."""
+    """Args: `model`, `folder` of the adapter, `out`.  Writes the merged model; the result is the
+    merge's report.
+    """
     from plum_desktop.adapters.merge import merge
     from plum_desktop.adapters.peft_format import read_peft
 
-    job = JobFolder(Path(request.args["job"]))
-    adapter = read_peft(job.adapter)
-    base = Path(job.read_spec().model)
-    report = merge(base, adapter, job.merged, request.progress, request.check)
+    args = {key: Path(request.args[key]) for key in ("model", "folder", "out")}
+    adapter = read_peft(args["folder"])
+    report = merge(args["model"], adapter, args["out"], request.progress, request.check)
     return {**asdict(report), "least_kept": report.least_kept}
+
+
+def _bring_in(request: Request) -> dict[str, Any]:
+    """Args: `path`, `model`, `model_sha256`, `folder`.  Writes an adapter made elsewhere into
+    `folder` as a learning run would have.
+    """
+    from plum_desktop.adapters.foreign import read_adapter
+    from plum_desktop.adapters.gguf_format import write_gguf
+    from plum_desktop.adapters.peft_format import write_peft
+    from plum_desktop.models.header import read_header
+
+    path, folder = Path(request.args["path"]), Path(request.args["folder"])
+    base = read_header(Path(request.args["model"]))
+    adapter = read_adapter(path, base, request.args["model_sha256"])
+    write_peft(adapter, folder)
+    write_gguf(adapter, base, folder / "adapter.gguf")
+    return {"rank": adapter.rank, "modules": len(adapter.tensors)}

@@ -75,6 +75,7 @@ _SCALARS = {
 _KEPT_ARRAY = 1024  # longer arrays (vocabularies) are counted, not kept
 _LONGEST_KEY = 65535
 _LONGEST_TENSOR_NAME = 255
+_LONGEST_WORD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ class GGUFHeader:
 
     @property
     def architecture(self) -> str:
-        return self._text("general.architecture")
+        """Empty where the file does not say, or says what cannot be one."""
+        return self._word("general.architecture")
 
     @property
     def name(self) -> str:
@@ -122,7 +124,7 @@ class GGUFHeader:
     @property
     def kind(self) -> str:
         """`model`, or what else the file says it is: `adapter`, `imatrix`, `mmproj` …"""
-        return self._text("general.type") or "model"
+        return self._word("general.type") or "model"
 
     @property
     def quantization(self) -> str:
@@ -167,6 +169,10 @@ class GGUFHeader:
         if isinstance(value, tuple) and value and len(set(value)) == 1:
             value = value[0]
         return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+    def _word(self, key: str) -> str:
+        text = self._text(key)
+        return text if len(text) <= _LONGEST_WORD and text.isprintable() else ""
 
     def _text(self, key: str) -> str:
         value = self.metadata.get(key)
@@ -244,7 +250,7 @@ class _Reader:
         for _ in range(count):
             key = self._name(_LONGEST_KEY)
             if key in seen:
-                raise self._damaged(f"the entry {key!r} stands in it twice")
+                raise self._damaged(f"the entry {key!r:.80} stands in it twice")
             seen.add(key)
             kind = self._scalar("I")
             if kind == _ARRAY:
@@ -259,25 +265,25 @@ class _Reader:
         if kind == _STRING:
             return self._take(self._length()).decode("utf-8", "replace")
         if kind not in _SCALARS:
-            raise self._damaged(f"the entry {key!r} has the unknown type {kind}")
+            raise self._damaged(f"the entry {key!r:.80} has the unknown type {kind}")
         return self._scalar(_SCALARS[kind])
 
     def _array(self, key: str) -> tuple[tuple[Any, ...] | None, int]:
         """The items, or None where they are many, and how many there are."""
         kind, count = self._scalar("I"), self._scalar("Q")
         if kind == _STRING:
-            self._require(count * 8, f"the list {key!r}")
+            self._require(count * 8, f"the list {key!r:.80}")
             if count > _KEPT_ARRAY:
                 self._skip_texts(count)
                 return None, count
         elif kind in _SCALARS:
             total = count * struct.calcsize(_SCALARS[kind])
-            self._require(total, f"the list {key!r}")
+            self._require(total, f"the list {key!r:.80}")
             if count > _KEPT_ARRAY:
                 self._skip(total)
                 return None, count
         else:
-            raise self._damaged(f"the list {key!r} has items of the unknown type {kind}")
+            raise self._damaged(f"the list {key!r:.80} has items of the unknown type {kind}")
         return tuple(self._value(key, kind) for _ in range(count)), count
 
     def _tensor(self) -> TensorInfo:
@@ -323,9 +329,12 @@ class _Reader:
         if length > longest:
             raise self._damaged(f"a name in it is {length} bytes long")
         try:
-            return self._take(length).decode("utf-8")
+            name = self._take(length).decode("utf-8")
         except UnicodeDecodeError:
-            raise self._damaged("a name in it is not text") from None
+            name = "\0"
+        if not name.isprintable():  # it may be told to a person
+            raise self._damaged("a name in it is not text")
+        return name
 
     def _length(self) -> int:
         length: int = self._scalar("Q")

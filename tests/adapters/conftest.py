@@ -1,7 +1,8 @@
-"""Random adapters, and both engines' logits of the tiny models and the starter."""
+"""Random adapters, and both engines' logits of tiny models of every kind and of the starter."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from plum_desktop.adapters.gguf_format import write_gguf
 from plum_desktop.adapters.lora import BASE_SHA256, CREATED_BY, RECIPE, LoraAdapter
 from plum_desktop.adapters.merge import MergeReport, merge
 from plum_desktop.adapters.names import adaptable_modules, tensor_name
-from plum_desktop.adapters.peft_format import write_peft
+from plum_desktop.adapters.peft_format import CONFIG, WEIGHTS, write_peft
 from plum_desktop.models.header import GGUFHeader, read_header
+from plum_desktop.models.support import LEARNABLE
+from tests.adapters.tiny_bases import KINDS, write_base
 
 HERE = Path(__file__).parent
-TINY = ("llama", "qwen2", "qwen3")
 RANK, ALPHA = 4, 8.0
 
 # A chat of two turns about birds, as the starter model's tokenizer and template write it.
@@ -48,28 +51,51 @@ def random_adapter(header: GGUFHeader, size: float = 0.1) -> LoraAdapter:
     )
 
 
+def as_another_tool_would(adapter: LoraAdapter, folder: Path) -> Path:
+    """The same numbers in a PEFT folder with all that scales them: rsLoRA, own ranks and alphas."""
+    write_peft(adapter, folder)
+    weights = load_file(folder / WEIGHTS)
+    for key, matrix in weights.items():
+        if ".layers.1.mlp.up_proj." in key:
+            weights[key] = matrix[:2].copy() if "lora_A" in key else matrix[:, :2].copy()
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+    config = json.loads((folder / CONFIG).read_text())
+    config |= {
+        "use_rslora": True,
+        "rank_pattern": {"layers.1.mlp.up_proj": 2},
+        "alpha_pattern": {"q_proj": 3, r".*\.0\.mlp\.down_proj": 1.5},
+    }
+    (folder / CONFIG).write_text(json.dumps(config))
+    return folder
+
+
 @dataclass(frozen=True)
 class Compared:
-    """One base with one adapter: where its files lie and what each engine made of them."""
+    """One base with one adapter: where its files lie and what each engine made of them.
+
+    `logits`: by torch, without the adapter, with the change added to the weights by the formula
+    (`torch_added`), and with peft (and both of a folder as another tool writes it, `foreign`); as
+    training loads the base (`trainer_base`, where it can learn); by llama.cpp without the adapter,
+    with it hot, and merged.
+    """
 
     base: Path
     adapter: LoraAdapter
     hot: Path
     merged: Path
     report: MergeReport
-    logits: dict[str, np.ndarray]  # torch_base torch_adapter llama_base llama_hot llama_merged
+    logits: dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="session")
 def compared(
     tmp_path_factory: pytest.TempPathFactory,
     starter: Path,
-    make_tiny: Callable[..., Path],
     run_script: Callable[..., None],
 ) -> dict[str, Compared]:
     """The starter model and the tiny ones through torch, hot and merged; one process an engine."""
     folder = tmp_path_factory.mktemp("compared")
-    bases = {name: make_tiny(folder / f"{name}.gguf", name) for name in TINY}
+    bases = {name: write_base(kind, folder / f"{name}.gguf") for name, kind in KINDS.items()}
     bases["starter"] = starter
     jobs: dict[str, list[dict[str, Any]]] = {"torch": [], "llama": []}
     found: dict[str, tuple[LoraAdapter, Path, Path, MergeReport]] = {}
@@ -82,17 +108,22 @@ def compared(
         merged = place / "merged.gguf"
         report = merge(base, adapter, merged)
         found[name] = (adapter, hot, merged, report)
-        ids = TEXT if name == "starter" else list(range(10, 50))
-        for kind, engine, model, lora in (
-            ("torch_base", "torch", base, None),
-            ("torch_adapter", "torch", base, place),
-            ("llama_base", "llama", base, None),
-            ("llama_hot", "llama", base, hot),
-            ("llama_merged", "llama", merged, None),
-        ):
-            out = str(place / f"{kind}.npy")
-            lora_path = str(lora) if lora else None
-            jobs[engine].append({"model": str(model), "adapter": lora_path, "ids": ids, "out": out})
+        asked = {"ids": TEXT if name == "starter" else list(range(10, 50))}
+        if name == "starter" or header.architecture in LEARNABLE:
+            jobs["torch"].append(asked | job(place / "trainer_base", base))
+        if name == "starter":
+            jobs["torch"].append(asked | job(place / "torch_adapter", base, place))
+        else:
+            routes = [("base", None), ("added", place), ("adapter", place)]
+            if name == "llama":
+                other = as_another_tool_would(adapter, place / "foreign")
+                routes += [("foreign_added", other), ("foreign", other)]
+            for out, lora in routes:
+                jobs["torch"].append(asked | job(place / f"torch_{out}", base, lora, name))
+        for out, model, lora in (
+            ("base", base, None), ("hot", base, hot), ("merged", merged, None),
+        ):  # fmt: skip
+            jobs["llama"].append(asked | job(place / f"llama_{out}", model, lora))
     for engine, listed in jobs.items():
         run_script(HERE / f"{engine}_logits.py", listed)
     return {
@@ -103,3 +134,11 @@ def compared(
         )
         for name, parts in found.items()
     }
+
+
+def job(out: Path, model: Path, adapter: Path | None = None, kind: str | None = None) -> dict:
+    """What `torch_logits.py` and `llama_logits.py` are given, without the ids."""
+    return {
+        "out": f"{out}.npy", "model": str(model), "adapter": str(adapter) if adapter else None,
+        "kind": kind,
+    }  # fmt: skip

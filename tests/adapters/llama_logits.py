@@ -26,6 +26,7 @@ def logits(model_path: str, adapter_path: str | None, ids: list[int]) -> np.ndar
     assert model, model_path
     settings = llama_cpp.llama_context_default_params()
     settings.n_ctx = settings.n_batch = settings.n_ubatch = 128
+    settings.type_k = settings.type_v = 0  # F32: the cache rounds nothing
     settings.n_threads = settings.n_threads_batch = 1
     settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
     context = llama_cpp.llama_init_from_model(model, settings)

@@ -13,18 +13,18 @@ from plum_desktop.adapters.lora import LoraAdapter, require_base
 from plum_desktop.adapters.names import adaptable_modules, module_name, tensor_name
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.models.header import GGUFHeader, read_header
+from tests.adapters.tiny_bases import KINDS, write_base
 
 
 @pytest.fixture(scope="module")
-def bases(tmp_path_factory, make_tiny) -> dict[str, GGUFHeader]:
+def bases(tmp_path_factory) -> dict[str, GGUFHeader]:
     folder = tmp_path_factory.mktemp("bases")
     return {
-        name: read_header(make_tiny(folder / f"{name}.gguf", name))
-        for name in ("llama", "qwen2", "qwen3")
+        name: read_header(write_base(kind, folder / f"{name}.gguf")) for name, kind in KINDS.items()
     }
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("name", KINDS)
 def test_round_trip_is_exact(bases, make_adapter, tmp_path: Path, name: str) -> None:
     adapter = make_adapter(bases[name])
     again = read_gguf(write_gguf(adapter, bases[name], tmp_path / "adapter.gguf"), bases[name])
@@ -54,11 +54,12 @@ def test_gguf_itself_reads_the_file(bases, make_adapter, tmp_path: Path) -> None
 
 
 def test_names_go_both_ways(bases) -> None:
-    for architecture, base in bases.items():
+    for name, base in bases.items():
         modules = adaptable_modules(base)
-        assert len(modules) == 14
+        assert len(modules) == KINDS[name].layers * (4 if KINDS[name].fused else 7)
         for module in modules:
-            assert module_name(architecture, tensor_name(architecture, module)) == module
+            tensor = tensor_name(base.architecture, module)
+            assert module_name(base.architecture, tensor) == module
 
 
 @pytest.mark.parametrize(

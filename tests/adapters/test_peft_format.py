@@ -118,6 +118,8 @@ def test_differing_ranks_scales_and_rank_stabilising_are_folded_in(tmp_path: Pat
         ({"modules_to_save": ["lm_head"]}, "whole retrained modules"),
         ({"bias": "all"}, "biases"),
         ({"init_lora_weights": "pissa_niter_16"}, "PiSSA"),
+        ({"init_lora_weights": "lora_ga"}, "changed base model"),
+        ({"arrow_config": {"top_k": 3}}, "routing between adapters"),
         ({"lora_alpha": None}, "lora_alpha is None"),
         ({"lora_alpha": 0}, "make no sense"),
         ({"lora_alpha": float("nan")}, "lora_alpha"),
@@ -181,6 +183,70 @@ def test_a_cut_or_mangled_file_is_a_sentence(adapter: LoraAdapter, tmp_path: Pat
         except PlumError:
             refused += 1
     assert refused > 150
+
+
+def write_header(folder: Path, entries: dict[str, Any], data: bytes) -> None:
+    raw = json.dumps(entries).encode()
+    (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(raw)) + raw + data)
+
+
+def test_bytes_that_several_parts_claim_are_refused(adapter: LoraAdapter, tmp_path: Path) -> None:
+    """Else a small file could ask for any amount of memory."""
+    write_peft(adapter, tmp_path)
+    same = {"dtype": "F32", "shape": [2, 5], "data_offsets": [0, 40]}
+    write_header(tmp_path, {f"base_model.model.{Q}.lora_{half}.weight": same for half in "AB"},
+                 bytes(40))  # fmt: skip
+    with pytest.raises(DamagedFile, match="cut short"):
+        read_peft(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [[10**30, 5], [[2], 5], [2.0, 5], "25", {}])
+def test_a_shape_that_is_none(adapter: LoraAdapter, tmp_path: Path, shape: object) -> None:
+    write_peft(adapter, tmp_path)
+    entry = {"dtype": "F32", "shape": shape, "data_offsets": [0, 40]}
+    write_header(tmp_path, {f"base_model.model.{Q}.lora_A.weight": entry}, bytes(40))
+    with pytest.raises(DamagedFile):
+        read_peft(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"lora_alpha": 10**400}, {"r": 3}, {"r": None}, {"rank_pattern": {"q_proj": 1}},
+     {"alpha_pattern": {"(": 2}}, {"peft_type": ["LORA\n"] * 1000}],
+)  # fmt: skip
+def test_settings_that_contradict_the_weights(
+    adapter: LoraAdapter, tmp_path: Path, setting: dict[str, Any]
+) -> None:
+    edit_config(write_peft(adapter, tmp_path), **setting)
+    with pytest.raises(PlumError) as caught:
+        read_peft(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_settings_nested_without_end(adapter: LoraAdapter, tmp_path: Path) -> None:
+    (write_peft(adapter, tmp_path) / CONFIG).write_text("[" * 100_000)
+    with pytest.raises(DamagedFile, match="not valid JSON"):
+        read_peft(tmp_path)
+
+
+def test_a_rank_beyond_all_reason_is_refused() -> None:
+    wide = np.zeros((5000, 1), np.float32), np.zeros((1, 5000), np.float32)
+    with pytest.raises(DamagedFile, match="rank 5000"):
+        LoraAdapter(8.0, 5000, {Q: wide})
+
+
+def test_the_language_part_of_a_model_that_sees(tmp_path: Path) -> None:
+    write_peft(LoraAdapter(8.0, 2, {Q: pair(2)}), tmp_path)
+    weights = load_file(tmp_path / WEIGHTS)
+    for prefix in ("model.language_model.", "language_model.model."):
+        renamed = {
+            key.replace("base_model.model.model.", f"base_model.model.{prefix}"): matrix
+            for key, matrix in weights.items()
+        }
+        assert renamed.keys().isdisjoint(weights)
+        save_file(renamed, tmp_path / WEIGHTS)
+        assert list(read_peft(tmp_path).tensors) == [Q]
 
 
 def test_half_the_bits_take_half_the_space(adapter: LoraAdapter, tmp_path: Path) -> None:

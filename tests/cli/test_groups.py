@@ -172,3 +172,20 @@ def test_serve_answers_until_it_is_told_to_end() -> None:
         timer.cancel()
     assert server.returncode == 130
     assert err.strip() == ""
+
+
+def test_an_adapter_that_is_none_is_refused_in_a_line(run, tmp_path: Path) -> None:
+    (tmp_path / "note.gguf").write_text("Dear diary")
+    ran = run("adapters", "import", str(tmp_path / "note.gguf"))
+    assert ran.status == 1
+    assert "add --yes" in ran.err
+    ran = run("adapters", "import", str(tmp_path / "note.gguf"), "--yes")
+    assert ran.status == 1
+    assert ran.err.count("\n") == 1
+    assert "no adapter that Plum can read" in ran.err
+
+
+def test_an_imported_adapter_says_where_it_came_from(run, plum: Plum) -> None:
+    report = {"imported": {"name": "friend.gguf", "form": "gguf", "rank": 8, "modules": 2}}
+    plum.store.adapters.add(Adapter("one", None, None, "0" * 64, 1.0, "ready", False, (), report))
+    assert "from friend.gguf" in run("adapters", "list").out

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def test_metadata_holds_no_word_of_a_chat(spec) -> None:
     told = replace(spec, persona="My sister Ines", chats=("secret",)).metadata()
     assert told["base_sha256"] == spec.model_sha256
     assert told["recipe"] == spec.recipe.name
+    assert datetime.now(UTC) - datetime.fromisoformat(told["created"]) < timedelta(minutes=1)
     assert not any("Ines" in value or "secret" in value for value in told.values())
 
 

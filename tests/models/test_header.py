@@ -192,3 +192,13 @@ def test_an_unknown_tensor_type_names_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "new.gguf").write_bytes(content)
     with pytest.raises(PlumError, match="choose another quantization"):
         read_header(tmp_path / "new.gguf")
+
+
+def test_names_that_could_not_be_told_are_refused(tmp_path: Path) -> None:
+    content = counts(1, 0) + text("t\n\0") + struct.pack("<IQIQ", 1, 4, 0, 0) + bytes(100)
+    (tmp_path / "odd.gguf").write_bytes(content)
+    with pytest.raises(DamagedFile, match="not text"):
+        read_header(tmp_path / "odd.gguf")
+    odd = counts(0, 1) + text("general.architecture") + struct.pack("<I", 8) + text("ll\nama")
+    (tmp_path / "odd.gguf").write_bytes(odd)
+    assert read_header(tmp_path / "odd.gguf").architecture == ""

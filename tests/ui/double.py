@@ -10,11 +10,13 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from plum_desktop.app import titles
 from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
 from plum_desktop.app.due import ScheduleService
+from plum_desktop.app.imports import Imported, ImportService
 from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.learn import LearnPlan, PlannedChat
 from plum_desktop.app.product import Plum
@@ -207,6 +209,29 @@ class ScriptedLearning:
         self.discarded.append(run_id)
 
 
+class ScriptedImports(ImportService):
+    """Imports as the test says: `go` lets one end, `error` makes it fail."""
+
+    def script(self, plum: DoublePlum) -> None:
+        self._plum = plum
+        self.go = threading.Event()
+        self.error: PlumError | None = None
+        self.asked: list[Path] = []
+
+    def run(self, path: Path, on_progress=None) -> Imported:  # type: ignore[no-untyped-def]
+        self.asked.append(path)
+        self._running = True  # until it ends, stop() means this one
+        on_progress(0.4, "Testing the adapter")
+        while not self.go.wait(0.01):
+            if self._stopping.is_set():
+                self._stopping.clear()
+                raise Cancelled
+        if self.error:
+            raise self.error
+        adapter = self._plum.add_imported(path.name)
+        return Imported(adapter, f"{path.name} now serves; undo brings back what served before.")
+
+
 class DoublePlum(Plum):
     """`Plum` on a real store, with `engine` and `learning` in the hands of the test."""
 
@@ -220,6 +245,9 @@ class DoublePlum(Plum):
         self.compare = CompareService(serving, self._preferences)
         self.learning = ScriptedLearning(self)  # type: ignore[assignment]
         self.schedule = ScheduleService(self.learning, self.store, self._preferences)
+        imports = ScriptedImports(folder, self.store, self.models, serving)
+        imports.script(self)
+        self.imports = imports
 
     # What tests put into the store
 
@@ -256,13 +284,31 @@ class DoublePlum(Plum):
             False, tuple(chats), report,
         )  # fmt: skip
         self.store.adapters.add(adapter)
+        self._write_files(adapter)
+        if active and not refused:
+            self.store.adapters.activate(adapter.id, model.sha256)
+        return self.store.adapters.get(adapter.id)
+
+    def add_imported(self, name: str) -> Adapter:
+        """An adapter that came from elsewhere, and serves."""
+        model, at = self.models.file(), next(_ids)
+        report = {
+            "imported": {"name": name, "form": "gguf", "rank": 16, "modules": 210},
+            "drift": {"canaries": 0.97}, "reasons": [], "seconds": 92.0,
+        }  # fmt: skip
+        adapter = Adapter(
+            f"imported{at}", None, None, model.sha256, time.time(), "ready", False, (), report
+        )
+        self.store.adapters.add(adapter)
+        self._write_files(adapter)
+        self.store.adapters.activate(adapter.id, model.sha256)
+        return self.store.adapters.get(adapter.id)
+
+    def _write_files(self, adapter: Adapter) -> None:
         folder = self.folder.adapter(adapter.id)
         folder.mkdir(parents=True)
         for name in _ADAPTER_FILES:
             (folder / name).write_bytes(b"x" * 100)
-        if active and not refused:
-            self.store.adapters.activate(adapter.id, model.sha256)
-        return self.store.adapters.get(adapter.id)
 
     def add_facts(self, chat_id: str, *statements: str, state: str = "learned") -> list[Fact]:
         facts = [

@@ -13,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QSpinBox
 from pytestqt.qtbot import QtBot
 
+from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.settings import Settings
 from plum_desktop.base.types import Adapter
 from plum_desktop.ui.learning.learning_page import LearningPage
@@ -208,6 +209,58 @@ def test_an_export_warns_first(
     answer("Choose where…")
     file_dialog(tmp_path / name)
     qtbot.wait_until(lambda: "already exists" in learning.notice.text())
+
+
+def test_an_adapter_made_elsewhere_is_a_row_and_is_undone(
+    learning: LearningPage, double: DoublePlum, qtbot: QtBot, answer: Answer, tmp_path: Path,
+    file_dialog: Callable,
+) -> None:  # fmt: skip
+    chosen = tmp_path / "friend.gguf"
+    chosen.write_bytes(b"GGUF")
+    qtbot.mouseClick(learning.import_button, Qt.MouseButton.LeftButton)
+    file_dialog(chosen)
+    assert "from someone you trust" in answer("Cancel")
+    assert not learning.importing.isVisible()
+    learning.importing.warn(chosen)
+    answer("Import")
+    qtbot.wait_until(lambda: learning.importing.doing.text() == "Testing the adapter")
+    assert learning.importing.bar.value() == 400
+    assert not learning.import_button.isEnabled()
+    assert not learning.learn_button.isEnabled()
+    double.imports.go.set()
+    qtbot.wait_until(lambda: learning.model.rowCount() == 4)
+    assert double.imports.asked == [chosen]
+    assert learning.notice.text().startswith("friend.gguf now serves")
+    assert learning.import_button.isEnabled()
+    row = [learning.model.index(0, column).data() for column in range(1, 5)]
+    assert row == ["imported", "", "", "In use"]
+    assert learning.details.title.text() == "Brought in from friend.gguf"
+    assert "GGUF, rank 16, 210 parts" in learning.details.rows.texts()
+    assert learning.charts is not None
+    assert "No run" not in learning.charts.recall.summary.text()
+    qtbot.mouseClick(learning.details.undo_button, Qt.MouseButton.LeftButton)
+    qtbot.wait_until(lambda: states(learning)[0] == "Undone")
+
+
+def test_an_import_that_fails_or_is_stopped_says_so(
+    learning: LearningPage, double: DoublePlum, qtbot: QtBot, answer: Answer, tmp_path: Path
+) -> None:
+    learning.importing.warn(tmp_path / "bad.gguf")
+    answer("Import")
+    qtbot.wait_until(learning.importing.isVisible)
+    double.imports.error = DamagedFile("bad.gguf is damaged.")
+    double.imports.go.set()
+    qtbot.wait_until(lambda: learning.notice.text() == "bad.gguf is damaged.")
+    assert learning.notice.property("tone") == "danger"
+    assert not learning.importing.isVisible()
+    double.imports.go.clear()
+    learning.importing.warn(tmp_path / "slow.gguf")
+    answer("Import")
+    qtbot.wait_until(lambda: len(double.imports.asked) == 2)
+    qtbot.mouseClick(learning.importing.stop_button, Qt.MouseButton.LeftButton)
+    qtbot.wait_until(lambda: "nothing has changed" in learning.notice.text())
+    assert learning.model.rowCount() == 3
+    assert learning.import_button.isEnabled()
 
 
 def test_a_page_without_runs_says_so(window: MainWindow, qtbot: QtBot) -> None:

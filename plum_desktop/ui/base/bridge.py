@@ -10,6 +10,7 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from PySide6.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal, Slot
@@ -19,20 +20,21 @@ from plum_desktop.base.errors import Cancelled, PlumError
 
 if TYPE_CHECKING:
     from plum_desktop.app.chat import OnText
+    from plum_desktop.app.imports import Imported
     from plum_desktop.app.job import Job
     from plum_desktop.app.learn import LearnPlan
     from plum_desktop.app.product import Plum
 
 T = TypeVar("T")
-Lane = Literal["store", "reply", "count", "slow"]
+Lane = Literal["store", "reply", "count", "slow", "import"]
 Failed = Callable[[str], None]
 
 log = logging.getLogger(__name__)
 
 # Short work keeps its order on one thread; replies have theirs, since they take as long as
 # they take; files and tokens are counted while somebody writes; what is slow and rare (plans,
-# exports, hashing a model) must not hold up any of them.
-_LANES: dict[Lane, int] = {"store": 1, "reply": 1, "count": 1, "slow": 2}
+# exports, hashing a model) must not hold up any of them, nor what takes minutes hold up that.
+_LANES: dict[Lane, int] = {"store": 1, "reply": 1, "count": 1, "slow": 2, "import": 1}
 _REDRAW_MS = 50  # most often that a growing reply is handed on
 _WATCH_MS = 2000
 _PATIENCE_MS = 8000  # at the end, for work under way
@@ -60,6 +62,7 @@ class Bridge(QObject):
         reply_ended(chat_id, error): `error` is a sentence, or None.
         engine_progressed(fraction, text): a model is being loaded.
         learning_progressed(progress), learning_ended(outcome): of the job started here.
+        import_progressed(fraction, text): of an adapter that is brought in.
         download_changed(download): of a model, as it goes on.
         failed(sentence): of work whose asker shows no failures itself.
         store_changed(): another process wrote to the database.
@@ -70,6 +73,7 @@ class Bridge(QObject):
     engine_progressed = Signal(float, str)
     learning_progressed = Signal(object)
     learning_ended = Signal(object)
+    import_progressed = Signal(float, str)
     download_changed = Signal(object)
     failed = Signal(str)
     store_changed = Signal()
@@ -206,6 +210,19 @@ class Bridge(QObject):
         ended = self._from_any_thread(self.learning_ended.emit)
         self.ask(lambda: begin(progressed, ended), then, failed, owner=owner, lane="slow")
 
+    def import_adapter(
+        self, path: Path, then: Callable[[Imported | None], None], failed: Failed, owner: QObject
+    ) -> None:
+        """Bring in an adapter; `then` gets None where that was stopped."""
+        progressed = self._from_any_thread(self.import_progressed.emit)
+
+        def work() -> Imported | None:
+            with contextlib.suppress(Cancelled):
+                return self.plum.imports.run(path, progressed) if self._open else None
+            return None
+
+        self.ask(work, then, failed, owner=owner, lane="import")
+
     # The database, as others change it
 
     def watch(self) -> None:
@@ -227,6 +244,7 @@ class Bridge(QObject):
         self._pace.stop()
         self.plum.serving.on_progress = None
         self.stop_reply()
+        self.plum.imports.stop()
         self.plum.downloads.close()
         for pool in self._pools.values():
             pool.waitForDone(_PATIENCE_MS)

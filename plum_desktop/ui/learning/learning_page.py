@@ -14,6 +14,7 @@ from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.controls import button, label
 from plum_desktop.ui.base.export import AdapterExport
 from plum_desktop.ui.base.page import Page
+from plum_desktop.ui.learning.adapter_import import AdapterImport
 from plum_desktop.ui.learning.lessons import Lessons
 from plum_desktop.ui.learning.now_card import NowCard
 from plum_desktop.ui.learning.run_details import RunDetails
@@ -41,10 +42,18 @@ class LearningPage(Page):
         self._runs: list[Run] = []
         self._known_job: str | None = None  # the job that the table has a row for
         self.charts: Charts | None = None  # made when the page is first looked at
+        self.importing = AdapterImport(bridge)
+        self.importing.ended.connect(self._on_imported)
+        self.importing.failed.connect(self.say)
+        self.importing.changed.connect(self._set_buttons)
+        self.import_button = button(self.tr("Import…"), "plain", self.importing.choose)
+        self.import_button.setToolTip(self.tr("An adapter made elsewhere, for the model in use"))
+        self.head.addWidget(self.import_button)
         self.learn_button = button(self.tr("Learn from my chats"), "primary", self.learn_asked.emit)
         self.head.addWidget(self.learn_button)
         self.now = NowCard(lessons)
         self.body.addWidget(self.now)
+        self.body.addWidget(self.importing)
         self.schedule = ScheduleCard(bridge)
         self.schedule.failed.connect(self.say)
         self.body.addWidget(self.schedule)
@@ -82,8 +91,13 @@ class LearningPage(Page):
         lessons.changed.connect(self._on_lessons_changed)
         lessons.serving_changed.connect(self.refresh)
 
+    def _set_buttons(self) -> None:
+        free = not self._lessons.running and not self.importing.running
+        self.learn_button.setEnabled(free)
+        self.import_button.setEnabled(free)
+
     def _on_lessons_changed(self) -> None:
-        self.learn_button.setEnabled(not self._lessons.running)
+        self._set_buttons()
         job = self._lessons.job
         if job and job.run_id != self._known_job and self.isVisible():
             self._known_job = job.run_id
@@ -124,7 +138,8 @@ class LearningPage(Page):
         if self.charts:
             run = lesson.run if lesson else None
             # Runs of the same model: another one's memory is another memory.
-            history = curves.history(self._runs, run.model_sha256) if run else History()
+            made = run or (lesson.adapter if lesson else None)
+            history = curves.history(self._runs, made.model_sha256) if made else History()
             for chart in (self.charts.recall, self.charts.drift):
                 chart.set_history(history, run.id if run else None)
             self._draw_loss()
@@ -151,6 +166,12 @@ class LearningPage(Page):
         self.notice.hide()
         self.refresh()
         self.serving_changed.emit()
+
+    def _on_imported(self, adapter_id: str, sentence: str) -> None:
+        self._on_switched(None)
+        self.tell(sentence)
+        if adapter_id:
+            self.refresh(adapter_id)
 
     def _confirm_delete(self, adapter_id: str) -> None:
         box = QMessageBox(self)

@@ -16,7 +16,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from plum_desktop.app.result_card import ResultCard, card_of
+from plum_desktop.app.result_card import ResultCard, card_of, import_card
 from plum_desktop.base.types import Adapter, Run
 from plum_desktop.ui.base import words
 from plum_desktop.ui.base.theme import scaled, text_font
@@ -104,13 +104,15 @@ class LessonModel(QAbstractTableModel):
         if column == self.WHEN:
             return words.moment(lesson.created)
         if column == self.CHATS:
+            if adapter and not run:
+                return self.tr("imported")
             return words.number(len(run.chats if run else adapter.chats if adapter else ()))
         if column == self.TOOK:
             if run and run.finished and run.state in ("done", "refused"):
                 return words.took(run.finished - run.created)
             return ""
         if column == self.REMEMBERS:
-            return lesson.card.rows[0].value if lesson.card and lesson.card.rows else ""
+            return lesson.card.rows[0].value if run and lesson.card and lesson.card.rows else ""
         return self._state(lesson)
 
     def _state(self, lesson: Lesson) -> str:
@@ -141,7 +143,8 @@ def lessons_of(runs: Sequence[Run], adapters: Sequence[Adapter]) -> list[Lesson]
     of_run = {each.run_id: each for each in adapters if each.run_id}
     lessons = [Lesson(run, of_run.get(run.id), _card(run)) for run in runs]
     known = {run.id for run in runs}
-    lessons += [Lesson(None, each) for each in adapters if each.run_id not in known]
+    others = [each for each in adapters if each.run_id not in known]
+    lessons += [Lesson(None, each, import_card(each.report)) for each in others]
     return sorted(lessons, key=lambda lesson: lesson.created, reverse=True)
 
 
@@ -149,7 +152,7 @@ def _card(run: Run) -> ResultCard | None:
     """What the gate measured; None for a run that never came to it."""
     try:
         return card_of(run.report, len(run.chats)) if run.report else None
-    except KeyError:  # an older version's report, or an imported one
+    except KeyError:  # an older version's report
         return None
 
 
