@@ -88,10 +88,10 @@ def delete(session: Session, adapter_id: str, yes: bool, as_json: bool) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["peft", "gguf", "merged"]),
+    type=click.Choice(["peft", "gguf", "mlx", "merged"]),
     default="gguf",
     show_default=True,
-    help="A PEFT folder, a GGUF LoRA, or the whole model with it merged in.",
+    help="A PEFT folder, a GGUF LoRA, an MLX folder, or the whole model with it merged in.",
 )
 @click.option(
     "-o",
