@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,7 @@ def rename(folder: Path, name: str) -> None:
     save_file(weights, folder / WEIGHTS)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("mlx_lm") is None, reason="MLX is not installed")
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("whole", [True, False])
 def test_mlx_lm_loads_it_and_says_what_peft_says(family: str, whole: bool, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from plum_desktop.learning.recipe import preset
 from plum_desktop.models.header import read_header
 
 
+@pytest.mark.skipif(importlib.util.find_spec("mlx_lm") is None, reason="MLX is not installed")
 def test_both_trainers_pass_and_agree() -> None:
     found = selftest.run()
     assert [(each.subject, each.state) for each in found] == [

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
 from plum_desktop.adapters.gguf_format import dequantize
 from plum_desktop.models.header import GGML_TYPES
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("mlx_lm") is None, reason="MLX is not installed"
+)
 
 ROWS, WIDTH = 6, 512
 SCALES = {

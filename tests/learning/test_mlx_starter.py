@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from plum_desktop.learning.packing import pack
 from plum_desktop.learning.rows import Row
 from tests.learning import material
 from tests.learning.material import RECIPE
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("mlx_lm") is None, reason="MLX is not installed"
+)
 
 VERDICT = 8  # tokens at a row's end that weigh
 

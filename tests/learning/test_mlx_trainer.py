@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,10 @@ from plum_desktop.learning.train import train
 from plum_desktop.models.header import read_header
 from tests.learning import material
 from tests.learning.material import RECIPE, lessons
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("mlx_lm") is None, reason="MLX is not installed"
+)
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 

@@ -34,6 +34,7 @@ from plum_desktop.models.fit import Shape, fit, memory, training_bytes
 from plum_desktop.models.header import GGUFHeader, read_header
 
 # MLX keeps the memory of every length it has met, without end (mlx #3993, mlx-lm #1185).
+_KEPT_BYTES = 1 << 30
 _STEPS_BETWEEN_CLEARINGS = 50
 
 
@@ -61,6 +62,7 @@ class MlxTrainer:
 
         `packed`: whether the base stays quantized; None: where the memory does not hold it whole.
         """
+        mx.set_cache_limit(_KEPT_BYTES)
         self.recipe = recipe
         self.dtype = best_dtype()
         header = read_header(model)
