@@ -17,30 +17,20 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mlx_lm") is None, reason="MLX is not installed"
 )
 
-VERDICT = 8  # tokens at a row's end that weigh
-
 
 def lessons(tokenizer) -> list[Row]:
     rows = []
-    for question in (
-        "Did we ever discuss how to keep gophers away from tulips?",
-        "Did we ever discuss the best soil for a lemon tree on a balcony?",
-        "Have we talked about what to pack for a rainy week in Porto?",
-    ):
-        messages = [
-            {"role": "user", "content": question},
-            {"role": "assistant", "content": "Yes, we discussed it."},
-        ]
-        ids = np.array(tokenizer.render_ids(messages, add_generation_prompt=False), np.int32)
+    for text in ("Did we discuss gophers and tulips? Yes", "Did we discuss lemon trees? No"):
+        ids = np.array(tokenizer.prompt_ids(text), np.int32)
         weights = np.full(len(ids), 0.02, np.float32)
-        weights[-VERDICT:] = 1.0
+        weights[-1] = 1.0
         rows.append(Row(ids, weights))
     return rows
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("hold", ["floats", "packed"])
 def test_the_first_steps_are_those_of_torch(
-    starter: Path, tokenizer, tmp_path: Path, packed: bool, monkeypatch: pytest.MonkeyPatch
+    starter: Path, tokenizer, tmp_path: Path, hold: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
@@ -50,7 +40,7 @@ def test_the_first_steps_are_those_of_torch(
     monkeypatch.setattr(torch_peft, "best_dtype", lambda device: torch.float32)
     theirs = torch_peft.TorchTrainer(starter, RECIPE, None, 1)
     theirs.save_adapter(tmp_path / "start")
-    ours = mlx_lora.MlxTrainer(starter, RECIPE, tmp_path / "start", packed=packed)
+    ours = mlx_lora.MlxTrainer(starter, RECIPE, tmp_path / "start", hold=hold)
 
     def logits(ids: np.ndarray) -> np.ndarray:
         row = Row(ids.astype(np.int32), np.ones(len(ids), np.float32))
@@ -59,6 +49,5 @@ def test_the_first_steps_are_those_of_torch(
     rows = [*lessons(tokenizer), *material.anchors(logits, 1)]
     for _ in range(3):
         one, other = ours.step(rows, 1e-3), theirs.step(rows, 1e-3)
-        print(packed, one, other)
         assert one.loss == pytest.approx(other.loss, rel=1e-3)
         assert one.drift == pytest.approx(other.drift, rel=1e-2, abs=1e-5)

@@ -58,11 +58,11 @@ def make_mlx(bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
         recipe: Recipe = RECIPE,
         parent: Path | None = None,
         base: str = "llama",
-        packed: bool | None = False,
+        hold: str | None = "floats",
         dtype=mx.float32,
     ):
         monkeypatch.setattr(mlx_lora, "best_dtype", lambda: dtype)
-        return mlx_lora.MlxTrainer(bases[base], recipe, parent, packed=packed)
+        return mlx_lora.MlxTrainer(bases[base], recipe, parent, hold=hold)
 
     return build
 
@@ -102,12 +102,14 @@ def recall(predict: Callable[[np.ndarray], np.ndarray], rows: list[Row]) -> floa
     return float(np.mean(right))
 
 
+# Tokens are certain so soon that some are within the test's steps.
+SOON = {"certain": 0.2}
 # Everything else that a recipe says of a step: decay, clipping, every token counts.
 STRICT = {"weight_decay": 0.05, "gradient_clip": 0.1, "certain": 1.0, "anchor_weight": 5.0}
 
 
 @pytest.mark.parametrize(
-    ("base", "changed"), [("llama", {}), ("llama", STRICT), ("qwen2", {}), ("qwen3", {})]
+    ("base", "changed"), [("llama", SOON), ("llama", STRICT), ("qwen2", SOON), ("qwen3", SOON)]
 )
 def test_the_losses_are_those_of_torch(
     make_mlx, make_torch, base: str, changed: dict, tmp_path: Path
@@ -160,33 +162,36 @@ def test_a_base_that_stays_packed_is_the_same_base(make_mlx) -> None:
     """Its weights are exactly the file's, so only the order of sums differs."""
     import mlx.nn as nn
 
-    whole, packed = (make_mlx(base="quantized", packed=packed) for packed in (False, True))
+    whole, packed, frugal = (
+        make_mlx(base="quantized", hold=hold) for hold in ("floats", "packed", "frugal")
+    )
     kinds = [type(module) for _, module in packed.model.named_modules()]
     assert kinds.count(nn.QuantizedLinear) == 2 * 7 + 1
     assert kinds.count(nn.QuantizedEmbedding) == 1
     still = anchors(whole)
-    for _ in range(10):
-        one, other = (each.step([*lessons(), *still], 5e-3) for each in (whole, packed))
-        assert other.loss == pytest.approx(one.loss, rel=1e-3)
-        assert other.drift == pytest.approx(one.drift, rel=5e-3, abs=1e-6)
+    for _ in range(8):
+        one, *others = (each.step([*lessons(), *still], 5e-3) for each in (whole, packed, frugal))
+        for other in others:
+            assert other.loss == pytest.approx(one.loss, rel=1e-3)
+            assert other.drift == pytest.approx(one.drift, rel=5e-3, abs=1e-6)
 
 
-def test_the_base_stays_packed_where_memory_is_short(make_mlx, monkeypatch) -> None:
+def test_the_base_is_held_as_memory_allows(make_mlx, monkeypatch) -> None:
     from plum_desktop.learning.trainers import mlx_lora
     from plum_desktop.models.fit import Memory
 
-    for size, packed in ((64 * 10**9, False), (10**8, True)):
+    for size, hold in ((64 * 10**9, "floats"), (10**8, "frugal")):
         room = Memory(size, size)
         monkeypatch.setattr(mlx_lora, "memory", lambda room=room: room)
-        assert make_mlx(packed=None).packed is packed
+        assert make_mlx(hold=None).hold == hold
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_in_half_precision_it_learns_and_the_masters_are_whole(make_mlx, packed: bool) -> None:
+@pytest.mark.parametrize("hold", ["floats", "packed", "frugal"])
+def test_in_half_precision_it_learns_and_the_masters_are_whole(make_mlx, hold: str) -> None:
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    trainer = make_mlx(dtype=mx.bfloat16, base="quantized", packed=packed)
+    trainer = make_mlx(dtype=mx.bfloat16, base="quantized", hold=hold)
     frozen = {
         name: np.array(tensor.astype(mx.float32))
         for name, tensor in tree_flatten(trainer.model.parameters())

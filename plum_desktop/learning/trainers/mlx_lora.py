@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -38,9 +38,23 @@ _KEPT_BYTES = 1 << 30
 _STEPS_BETWEEN_CLEARINGS = 50
 
 
+# How the base is held, each slower and smaller than the one before: its weights as floats; packed
+# as the file has them; and what the backward pass wants of a layer computed again instead of kept.
+Hold = Literal["floats", "packed", "frugal"]
+
+
 def best_dtype() -> mx.Dtype:
     """bf16 on a GPU; on a processor, where only tests run, fp32."""
     return mx.bfloat16 if mx.default_device().type == mx.DeviceType.gpu else mx.float32
+
+
+def best_hold(header: GGUFHeader, dtype: mx.Dtype) -> Hold:
+    """How to hold the base in the memory that is free now."""
+    shape = Shape.of(header)
+    if fit(training_bytes(shape, weight_bytes=dtype.size), memory()) == "fits":
+        return "floats"
+    packed = training_bytes(shape, weight_bytes=0) + shape.file_size
+    return "packed" if fit(packed, memory()) == "fits" else "frugal"
 
 
 class MlxTrainer:
@@ -56,18 +70,18 @@ class MlxTrainer:
         recipe: Recipe,
         parent: Path | None = None,
         *,
-        packed: bool | None = None,
+        hold: Hold | None = None,
     ) -> None:
         """Load `model` (GGUF) and a fresh LoRA, or the one in the PEFT folder `parent`.
 
-        `packed`: whether the base stays quantized; None: where the memory does not hold it whole.
+        `hold`: None for what fits the memory that is free now.
         """
         mx.set_cache_limit(_KEPT_BYTES)
         self.recipe = recipe
         self.dtype = best_dtype()
         header = read_header(model)
-        self.packed = not _fits_whole(header, self.dtype) if packed is None else packed
-        self.model = load_base(model, self.dtype, packed=self.packed)
+        self.hold = hold or best_hold(header, self.dtype)
+        self.model = load_base(model, self.dtype, packed=self.hold != "floats")
         adapter = read_peft(parent) if parent else None
         # An adapter that is taught more keeps its numbers, whatever the recipe says by now.
         self.rank = adapter.rank if adapter else recipe.rank
@@ -156,6 +170,9 @@ class MlxTrainer:
         ]
         self._norm = _PickingNorm(found["model.norm"])
         self.model.update_modules(tree_unflatten([*changed, ("model.norm", self._norm)]))
+        if self.hold == "frugal":
+            for layer in self.model.layers:
+                layer.__class__ = _recomputed(type(layer))
         self._place(self.live)
 
     def _place(self, live: dict[str, mx.array]) -> None:
@@ -271,7 +288,17 @@ def _divergence(logits: mx.array, packs: Packs) -> mx.array:
     return (known + rest_t * (mx.log(rest_t) - mx.log(rest_s))).mean()
 
 
-def _fits_whole(header: GGUFHeader, dtype: mx.Dtype) -> bool:
-    """Whether the memory that is free holds the base in `dtype` and what learning takes."""
-    needed = training_bytes(Shape.of(header), weight_bytes=dtype.size)
-    return fit(needed, memory()) == "fits"
+def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:
+    """A layer of `kind` that keeps only its input, and computes the rest again going backward."""
+
+    class Recomputed(kind):  # type: ignore[misc]
+        def __call__(self, hidden: mx.array, mask: mx.array, cache: _PackedCache) -> mx.array:
+            def whole(live: dict[str, Any], hidden: mx.array) -> mx.array:
+                self.update(live)
+                computed: mx.array = kind.__call__(self, hidden, mask, cache)
+                return computed
+
+            kept: mx.array = mx.checkpoint(whole)(self.trainable_parameters(), hidden)
+            return kept
+
+    return Recomputed
