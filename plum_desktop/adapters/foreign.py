@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from plum_desktop import __version__
-from plum_desktop.adapters import gguf_format, peft_format
+from plum_desktop.adapters import gguf_format, mlx_format, peft_format
 from plum_desktop.adapters.lora import (
     BASE_SHA256,
     CREATED,
@@ -29,19 +29,25 @@ def _read_peft(folder: Path, base: GGUFHeader) -> LoraAdapter:
     return peft_format.read_peft(folder)
 
 
+def _read_mlx(folder: Path, base: GGUFHeader) -> LoraAdapter:
+    return mlx_format.read_mlx(folder)
+
+
 # What a form is called -> how it is read.  To add one, add it here and to `form_of`.
-READERS: Mapping[str, Reader] = {"peft": _read_peft, "gguf": gguf_format.read_gguf}
+READERS: Mapping[str, Reader] = {
+    "peft": _read_peft, "gguf": gguf_format.read_gguf, "mlx": _read_mlx,
+}  # fmt: skip
 
 
 def form_of(path: Path) -> tuple[str, Path]:
     """Which of READERS takes `path`, and the file or folder that it takes.
 
-    A file of a PEFT folder stands for its folder.  Raises PlumError for anything else.
+    A file of a PEFT or MLX folder stands for its folder.  Raises PlumError for anything else.
     """
     try:
         if path.is_dir():
             folder = path
-        elif path.name in (peft_format.WEIGHTS, peft_format.CONFIG):
+        elif path.name in (peft_format.WEIGHTS, mlx_format.WEIGHTS, peft_format.CONFIG):
             folder = path.parent
         else:
             with path.open("rb") as stream:
@@ -49,8 +55,10 @@ def form_of(path: Path) -> tuple[str, Path]:
                     return "gguf", path
             raise PlumError(
                 f"{path.name} is no adapter that Plum can read; choose a GGUF adapter, or the "
-                f"{peft_format.WEIGHTS} of a PEFT folder."
+                f"{peft_format.WEIGHTS} of a PEFT folder or the {mlx_format.WEIGHTS} of an MLX one."
             )
+        if (folder / mlx_format.WEIGHTS).is_file():  # the settings are called alike in both
+            return "mlx", folder
         if (folder / peft_format.CONFIG).is_file() or (folder / peft_format.WEIGHTS).is_file():
             return "peft", folder
     except FileNotFoundError:
@@ -59,7 +67,7 @@ def form_of(path: Path) -> tuple[str, Path]:
         raise PlumError(f"{path} cannot be read ({error.strerror}).") from error
     raise PlumError(
         f"{folder} holds no adapter: a PEFT folder has {peft_format.CONFIG} and "
-        f"{peft_format.WEIGHTS}."
+        f"{peft_format.WEIGHTS}, an MLX folder {mlx_format.WEIGHTS}."
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from plum_desktop.models.header import MAGIC, padded
 
 _VERSION = 3
-_FLOAT32, _STRING = 6, 8  # GGUF value types
+_UINT32, _FLOAT32, _STRING = 4, 6, 8  # GGUF value types
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ def text_entry(key: str, value: str) -> bytes:
 
 def float_entry(key: str, value: float) -> bytes:
     return _text(key) + struct.pack("<If", _FLOAT32, value)
+
+
+def whole_entry(key: str, value: int) -> bytes:
+    return _text(key) + struct.pack("<II", _UINT32, value)
 
 
 def preamble(

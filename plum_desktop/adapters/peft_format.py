@@ -86,7 +86,7 @@ def read_peft(folder: Path) -> LoraAdapter:
     """
     try:
         config = read_json(folder / CONFIG)
-        weights, metadata = _read_safetensors(folder / WEIGHTS)
+        weights, metadata = read_safetensors(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise PlumError(
             f"{folder} holds no PEFT adapter: {Path(error.filename).name} is missing."
@@ -193,8 +193,11 @@ def _number(value: object, key: str) -> float:
     raise DamagedFile(f"{CONFIG} is damaged: {key} is {value!r:.40}.")
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:
-    """Tensors as float32 and our metadata.  numpy knows no bfloat16, so it is widened here."""
+def read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:
+    """Tensors as float32 and our metadata.  numpy knows no bfloat16, so it is widened here.
+
+    Raises OSError, DamagedFile.
+    """
     import numpy as np
 
     with path.open("rb") as stream:

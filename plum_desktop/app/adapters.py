@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
+from plum_desktop.adapters.mlx_format import write_mlx
+from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.serving import ADAPTER_FILE, MERGED_FILE, Serving
 from plum_desktop.base.errors import PlumError
@@ -15,12 +17,13 @@ from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import Adapter
 from plum_desktop.store import Store
 
-ExportFormat = Literal["peft", "gguf", "merged"]
+ExportFormat = Literal["peft", "gguf", "mlx", "merged"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 EXPORT_WARNING = "Whoever has this file can ask it what you said in the chats it learned."
 
 # The canonical adapter: what `peft.PeftModel.from_pretrained` reads.
 _PEFT_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_FOLDERS = ("peft", "mlx")  # formats that are a folder
 _CHUNK = 1 << 22
 Progress = Callable[[float], None]
 
@@ -116,7 +119,7 @@ class AdapterService:
     ) -> Path:
         """Copy an adapter (None: the active one) to `path` and return where it is now.
 
-        `peft` makes a folder, `gguf` and `merged` a file; an existing folder gets the file
+        `peft` and `mlx` make a folder, `gguf` and `merged` a file; an existing folder gets the file
         under a name of its own, an existing file is never replaced.  Raises PlumError, DiskFull.
         """
         if format not in EXPORT_FORMATS:
@@ -124,19 +127,21 @@ class AdapterService:
         adapter = self._store.adapters.get(adapter_id) if adapter_id else self.active()
         if adapter is None:
             raise PlumError("Nothing has been learned yet, so there is nothing to export.")
-        names = {"peft": _PEFT_FILES, "gguf": (ADAPTER_FILE,), "merged": (MERGED_FILE,)}[format]
+        names = {"gguf": (ADAPTER_FILE,), "merged": (MERGED_FILE,)}.get(format, _PEFT_FILES)
         sources = [self._file(adapter, name) for name in names]
         if missing := [source for source in sources if not source.is_file()]:
             raise PlumError(f"{missing[0]} is missing, so it cannot be exported; learn again.")
         path = path.expanduser().absolute()
-        if format != "peft" and path.is_dir():
+        if format not in _FOLDERS and path.is_dir():
             path = path / f"plum-{adapter.id[:8]}-{names[0]}"
-        if path.exists() and not (format == "peft" and path.is_dir() and not any(path.iterdir())):
+        if path.exists() and (format not in _FOLDERS or not path.is_dir() or any(path.iterdir())):
             raise PlumError(f"{path} already exists; choose another name.")
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if format == "peft":
+            if format in _FOLDERS:
                 path.mkdir(exist_ok=True)
+            if format == "mlx":
+                return write_mlx(read_peft(sources[0].parent), path)
         targets = [path / name for name in names] if format == "peft" else [path]
         _copy(sources, targets, on_progress)
         return path

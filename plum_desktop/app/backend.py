@@ -5,33 +5,52 @@ from __future__ import annotations
 import importlib.util
 import platform
 import sys
+from collections.abc import Mapping
 from typing import Literal
-
-from plum_desktop.base.errors import PlumError
 
 Backend = Literal["auto", "torch", "mlx"]
 Trainer = Literal["torch", "mlx"]
 
-_NEEDED = ("torch", "transformers", "peft")
+_NEEDED: Mapping[Trainer, tuple[str, ...]] = {
+    "torch": ("torch", "transformers", "peft"),
+    "mlx": ("mlx", "mlx_lm"),
+}
+_INSTALL = "run `pip install 'plum-desktop[learn]'`"
 
 
 def trainer_for(backend: Backend) -> Trainer:
-    """The trainer that `backend` names here.  Raises PlumError for one that there is not."""
-    if backend == "mlx":
-        raise PlumError("Learning with MLX is not built yet; choose --backend torch.")
-    return "torch"
+    """The trainer that `backend` names; `auto`: MLX on Apple silicon if it is there, else torch."""
+    if backend != "auto":
+        return backend
+    return "mlx" if apple_silicon() and not _missing("mlx") else "torch"
 
 
-def cannot_learn() -> str | None:
-    """Why nothing can be learned here, and what to do about it; None where it can."""
+def cannot_learn(trainer: Trainer) -> str | None:
+    """Why `trainer` cannot learn here, and what to do about it; None where it can."""
     if sys.platform == "darwin" and platform.machine() == "x86_64":
         return "Intel Macs can chat but not learn, since PyTorch no longer supports them."
-    if getattr(sys, "frozen", False):
-        return None  # a bundle has everything in it
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    missing = ", ".join(_missing(trainer))
     if not missing:
         return None
+    if trainer == "torch":
+        return f"Learning needs {missing}, which is not installed; {_INSTALL}."
+    if apple_silicon():
+        return (
+            f"Learning with MLX needs {missing}, which is not installed; {_INSTALL}, or choose the "
+            "trainer torch."
+        )
     return (
-        f"Learning needs {', '.join(missing)}, which is not installed; run "
-        "`pip install 'plum-desktop[learn]'`."
+        "MLX is for Macs with Apple silicon and is not installed here; choose the trainer torch, "
+        "in the settings or with --backend torch."
     )
+
+
+def apple_silicon() -> bool:
+    return sys.platform == "darwin" and platform.machine() == "arm64"
+
+
+def _missing(trainer: Trainer) -> list[str]:
+    """The libraries of `trainer` that are not installed.  A bundle always has torch's in it."""
+    if trainer == "torch" and getattr(sys, "frozen", False):
+        return []
+    return [name for name in _NEEDED[trainer] if importlib.util.find_spec(name) is None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from plum_desktop import __version__
-from plum_desktop.app.backend import cannot_learn
+from plum_desktop.app.backend import apple_silicon, cannot_learn, trainer_for
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import PlumError
@@ -116,9 +116,16 @@ def _model(folder: DataFolder) -> Iterator[tuple[State, str]]:
         yield "note", f"For this machine's memory, {info.name}: {info.fit}."
 
 
-def _trainer(_: DataFolder) -> Iterator[tuple[State, str]]:
-    why = cannot_learn()
-    yield ("note", why) if why else ("good", "PyTorch and peft are installed.")
+def _trainer(folder: DataFolder) -> Iterator[tuple[State, str]]:
+    trainer = trainer_for(Preferences(folder.settings).current.backend)  # type: ignore[arg-type]
+    if why := cannot_learn(trainer):
+        yield "note", why
+    elif trainer == "mlx":
+        yield "good", "Learning uses MLX, which is installed."
+    else:
+        yield "good", "Learning uses PyTorch and peft, which are installed."
+        if apple_silicon() and (why := cannot_learn("mlx")):
+            yield "note", why
 
 
 def _window(_: DataFolder) -> Iterator[tuple[State, str]]:

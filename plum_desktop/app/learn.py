@@ -98,7 +98,7 @@ class LearnService:
             file.name,
             name,
             trainer,
-            self._refusal(file, planned, chat_ids),
+            self._refusal(file, planned, chat_ids, trainer),
         )
 
     def start(
@@ -163,6 +163,8 @@ class LearnService:
                     "The interrupted run was learning on another model; switch back to it, or "
                     "discard the run."
                 )
+            if why := cannot_learn(spec.backend):
+                raise PlumError(f"{why}  The interrupted run can go on then, or be discarded.")
             job.paused.unlink(missing_ok=True)
             self._store.runs.update(run.id, state="running", error=None)
         except BaseException:
@@ -272,10 +274,11 @@ class LearnService:
         file: ModelFile,
         planned: Sequence[PlannedChat],
         chat_ids: Sequence[str] | None,
+        trainer: Trainer,
     ) -> str | None:
         if why := self._models.why_not(file):
             return why
-        if why := cannot_learn():
+        if why := cannot_learn(trainer):
             return why
         if not planned:
             if chat_ids:

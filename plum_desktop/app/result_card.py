@@ -64,7 +64,7 @@ def import_card(report: Mapping[str, Any]) -> ResultCard | None:
     imported = report.get("imported")
     if imported is None:
         return None
-    form = {"peft": "PEFT", "gguf": "GGUF"}.get(imported["form"], imported["form"])
+    form = imported["form"].upper()
     made = CardRow("Made as", f"{form}, rank {imported['rank']}, {imported['modules']} parts")
     title = f"Brought in from {imported['name']}"
     return ResultCard(title, float(report["seconds"]), [made, _unchanged(report)], _reason(report))

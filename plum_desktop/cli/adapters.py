@@ -121,10 +121,10 @@ def import_adapter(session: Session, path: Path, yes: bool, as_json: bool) -> No
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["peft", "gguf", "merged"]),
+    type=click.Choice(["peft", "gguf", "mlx", "merged"]),
     default="gguf",
     show_default=True,
-    help="A PEFT folder, a GGUF LoRA, or the whole model with it merged in.",
+    help="A PEFT folder, a GGUF LoRA, an MLX folder, or the whole model with it merged in.",
 )
 @click.option(
     "-o",

@@ -11,13 +11,20 @@ _SIGNS = {"good": "ok  ", "note": "note", "bad": "BAD "}
 
 
 @click.command()
+@click.option(
+    "--selftest", is_flag=True, help="Also learn a tiny job with every trainer, and compare."
+)
 @json_option
 @pass_session
-def doctor(session: Session, as_json: bool) -> None:
+def doctor(session: Session, selftest: bool, as_json: bool) -> None:
     """Check this machine, the data folder, the model and the trainer."""
     from plum_desktop.app.doctor import examine
 
     findings = examine(session.folder)
+    if selftest:
+        from plum_desktop.app.selftest import run
+
+        findings += run()
     for finding in findings:
         if as_json:
             emit(finding)

@@ -82,12 +82,15 @@ def _train(request: Request) -> dict[str, Any]:
     request.progress(0.0, "loading the model")
 
     def make() -> Any:
+        folder = spec.parent_adapter or spec.primer
+        start = Path(folder) if folder else None
+        if spec.backend == "mlx":
+            from plum_desktop.learning.trainers.mlx_lora import MlxTrainer
+
+            return MlxTrainer(model, spec.recipe, start)
         from plum_desktop.learning.trainers.torch_peft import TorchTrainer
 
-        start = spec.parent_adapter or spec.primer
-        return TorchTrainer(
-            model, spec.recipe, Path(start) if start else None, request.args["threads"]
-        )
+        return TorchTrainer(model, spec.recipe, start, request.args["threads"])
 
     busy = Path(spec.busy_lock) if spec.busy_lock else None
     result = train(job, make, spec.recipe, request, busy_lock=busy)

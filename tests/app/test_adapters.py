@@ -3,8 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from plum_desktop.adapters.mlx_format import read_mlx
+from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import DiskFull, PlumError
 from plum_desktop.base.types import Adapter
@@ -85,6 +88,22 @@ def test_exports_are_the_files_as_they_are(plum: Plum, learn: Learn, tmp_path: P
     assert merged.parent == tmp_path / "there"
     assert merged.read_bytes() == (folder / "merged.gguf").read_bytes()
     assert shares[-1] == 1.0
+
+
+def test_the_mlx_folder_holds_the_same_adapter(plum: Plum, learn: Learn, tmp_path: Path) -> None:
+    adapter = learn()
+    folder = plum.adapters.export(None, "mlx", tmp_path / "mlx")
+    assert {file.name for file in folder.iterdir()} == {
+        "adapter_config.json", "adapters.safetensors",
+    }  # fmt: skip
+    ours, theirs = read_peft(plum.folder.adapter(adapter.id)), read_mlx(folder)
+    assert (ours.alpha, ours.rank, set(ours.tensors)) == (
+        theirs.alpha, theirs.rank, set(theirs.tensors),
+    )  # fmt: skip
+    for module, halves in ours.tensors.items():
+        assert all(map(np.array_equal, halves, theirs.tensors[module]))
+    with pytest.raises(PlumError, match="already exists"):
+        plum.adapters.export(None, "mlx", folder)
 
 
 def test_an_export_replaces_nothing(plum: Plum, learn: Learn, tmp_path: Path) -> None:

@@ -180,6 +180,19 @@ def test_what_is_no_adapter_at_all(
         form_of(make(tmp_path / "given"))
 
 
+def test_an_mlx_folder_is_read_by_any_of_its_files(tmp_path: Path, starter: Path) -> None:
+    adapter = made_elsewhere(0.01)
+    folder = write_mlx(adapter, tmp_path / "mlx")
+    for given in (folder, *folder.iterdir()):
+        assert form_of(given) == ("mlx", folder)
+    base = read_header(starter)
+    read = read_adapter(folder, base, adapter.metadata.get(BASE_SHA256, "0" * 64))
+    assert read.tensors.keys() == adapter.tensors.keys()
+    for module, halves in adapter.tensors.items():
+        for mine, theirs in zip(halves, read.tensors[module], strict=True):
+            assert (mine == theirs).all()
+
+
 def test_a_model_is_no_adapter(plum: Plum, starter: Path) -> None:
     with pytest.raises(PlumError, match="not a LoRA adapter"):
         plum.imports.run(starter)

@@ -109,7 +109,7 @@ def test_adapters(run, plum: Plum, learn: Callable[..., Adapter], tmp_path: Path
     assert run("adapters", "rollback", "--json").row == {"active": None}
     assert "nothing to undo" in run("adapters", "rollback").err
     assert run("adapters", "activate", second.id[:8]).status == 0
-    for form in ("peft", "gguf", "merged"):
+    for form in ("peft", "gguf", "mlx", "merged"):
         out = tmp_path / form
         exported = run("adapters", "export", "--format", form, "-o", str(out), "--json").row
         assert exported["path"] == str(out)

@@ -13,16 +13,12 @@ import pytest
 from plum_desktop.adapters.gguf_format import write_gguf
 from plum_desktop.adapters.peft_format import read_peft, write_peft
 from plum_desktop.base.errors import Cancelled, DamagedFile
-from plum_desktop.learning.recipe import Recipe, preset
-from plum_desktop.learning.rows import Plan, Row, Targets
+from plum_desktop.learning.recipe import Recipe
+from plum_desktop.learning.rows import Plan, Row
 from plum_desktop.learning.train import train
 from plum_desktop.models.header import read_header
-
-VOCABULARY = 160  # of the tiny models
-RECIPE = replace(
-    preset("default"), rank=4, alpha=8.0, learning_rate=5e-3, warmup_steps=2, anchor_weight=2.0,
-    weight_decay=0.0, gradient_clip=1.0,
-)  # fmt: skip
+from tests.learning import material
+from tests.learning.material import RECIPE, lessons
 
 
 @pytest.fixture(scope="module")
@@ -65,32 +61,15 @@ def make(torch_peft, base: Path, monkeypatch: pytest.MonkeyPatch):
     return build
 
 
-def lessons(seed: int = 0, count: int = 4) -> list[Row]:
-    rng = np.random.default_rng(seed)
-    start = rng.integers(0, VOCABULARY, 12)
-    rows = []
-    for _ in range(count):
-        ids = np.concatenate([start, rng.integers(0, VOCABULARY, 10)]).astype(np.int32)
-        weights = np.array([0.0] * 12 + [0.25] * 7 + [1.0] * 3, np.float32)
-        rows.append(Row(ids, weights))
-    return rows
-
-
-def anchors(trainer, count: int = 4) -> list[Row]:
+def anchors(trainer) -> list[Row]:
     """Random text with what `trainer`'s model says of it now."""
     import torch
 
-    rng = np.random.default_rng(9)
-    rows = []
-    for _ in range(count):
-        ids = rng.integers(0, VOCABULARY, 24).astype(np.int32)
+    def logits(ids: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            logits = trainer.model(torch.from_numpy(ids.astype(np.int64))[None]).logits[0]
-        top = logits.float().log_softmax(-1).topk(32)
-        targets = Targets(top.indices.numpy().astype(np.int32), top.values.numpy())
-        weights = np.array([0.0] * 8 + [1.0] * 16, np.float32)
-        rows.append(Row(ids, weights, targets))
-    return rows
+            return trainer.model(torch.from_numpy(ids)[None]).logits[0].float().numpy()
+
+    return material.anchors(logits)
 
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16"])

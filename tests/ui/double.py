@@ -12,6 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from plum_desktop.adapters.lora import LoraAdapter
+from plum_desktop.adapters.peft_format import write_peft
 from plum_desktop.app import titles
 from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
@@ -307,8 +311,10 @@ class DoublePlum(Plum):
     def _write_files(self, adapter: Adapter) -> None:
         folder = self.folder.adapter(adapter.id)
         folder.mkdir(parents=True)
-        for name in _ADAPTER_FILES:
+        for name in ("adapter.gguf", "merged.gguf"):
             (folder / name).write_bytes(b"x" * 100)
+        halves = np.ones((1, 3), np.float32), np.ones((2, 1), np.float32)
+        write_peft(LoraAdapter(2.0, 1, {"model.layers.0.mlp.up_proj": halves}), folder)
 
     def add_facts(self, chat_id: str, *statements: str, state: str = "learned") -> list[Fact]:
         facts = [
@@ -321,9 +327,6 @@ class DoublePlum(Plum):
 
 
 _ids = itertools.count(1)
-_ADAPTER_FILES = (
-    "adapter.gguf", "merged.gguf", "adapter_config.json", "adapter_model.safetensors",
-)  # fmt: skip
 
 
 def done(adapter: Adapter, chats: int) -> Outcome:

@@ -190,7 +190,7 @@ def test_deleting_what_was_learned_asks(
     assert not learning.details.export_button.isVisible()
 
 
-@pytest.mark.parametrize(("entry", "name"), [(0, "m.gguf"), (1, "a.gguf"), (2, "peft")])
+@pytest.mark.parametrize(("entry", "name"), [(0, "m.gguf"), (1, "a.gguf"), (2, "peft"), (3, "mlx")])
 def test_an_export_warns_first(
     learning: LearningPage, double: DoublePlum, qtbot: QtBot, answer: Answer, tmp_path: Path,
     file_dialog: Callable, entry: int, name: str,

@@ -36,6 +36,7 @@ class AdapterExport(QObject):
             ("merged", self.tr("A whole model (GGUF), for any llama.cpp program")),
             ("gguf", self.tr("What was learned alone (GGUF adapter), for llama.cpp")),
             ("peft", self.tr("What was learned alone (PEFT folder), for Python")),
+            ("mlx", self.tr("What was learned alone (MLX folder), for MLX on Macs")),
         ]
         for name, text in formats:
             menu.addAction(text, partial(lambda kind: self.warn(adapter_id(), kind), name))
@@ -62,9 +63,10 @@ class AdapterExport(QObject):
         box.open()
 
     def _choose(self, adapter_id: str | None, format: ExportFormat) -> None:
-        suffix = "" if format == "peft" else ".gguf"
+        suffix = "" if format in ("peft", "mlx") else ".gguf"
         name = {
             "merged": "plum-model", "gguf": "plum-adapter", "peft": "plum-adapter-peft",
+            "mlx": "plum-adapter-mlx",
         }[format]  # fmt: skip
         dialog = save_dialog(self._window, self.tr("Export to"), name + suffix)
         if suffix:
