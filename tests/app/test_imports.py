@@ -13,9 +13,10 @@ import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from plum_desktop.adapters.foreign import form_of
+from plum_desktop.adapters.foreign import form_of, read_adapter
 from plum_desktop.adapters.gguf_format import write_gguf
 from plum_desktop.adapters.lora import BASE_SHA256, LoraAdapter
+from plum_desktop.adapters.mlx_format import write_mlx
 from plum_desktop.adapters.peft_format import CONFIG, WEIGHTS, read_peft, write_peft
 from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import Busy, Cancelled, PlumError, WorkerCrashed
