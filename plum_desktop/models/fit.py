@@ -23,7 +23,7 @@ Hold = Literal["floats", "packed", "frugal"]
 HOLDS: tuple[Hold, ...] = get_args(Hold)
 
 _PROGRAM = 64_000_000  # an engine process before it loads anything
-_TRAINER = 550_000_000  # the same with torch, transformers and peft
+_TRAINER = 600_000_000  # the same with torch, transformers and peft
 _UNPACKED = 1 << 23  # weights that a packed model has as floats at the same time
 _SEQUENCE = 512  # tokens of the longest sequence that a step is packed into
 _BATCH = 512  # tokens that llama.cpp reads at once
@@ -104,8 +104,8 @@ def training_bytes(
     """Memory a learning run needs: `tokens` in one step, computed in numbers of `number_bytes`.
 
     Base weights; the LoRA with its gradients, its float32 copy and two optimizer moments; what the
-    backward pass keeps of every layer, in `frugal` of one beside every layer's input; logits at
-    half of the places.
+    backward pass keeps of every layer (in `frugal` every layer's input, and all of one at a time,
+    with its gradients); logits at half of the places.
     """
     weights = model.parameters * number_bytes
     if hold != "floats":
@@ -115,8 +115,8 @@ def training_bytes(
     layer = (model.embedding * 15 + model.inner * 4) * number_bytes + heads * _SEQUENCE * 8
     kept = model.layers * layer
     if hold == "frugal":
-        kept = model.layers * model.embedding * number_bytes + 2 * layer
-    logits = tokens // 2 * model.vocabulary * 4 * 3
+        kept = model.layers * model.embedding * number_bytes + 3 * layer
+    logits = tokens // 2 * model.vocabulary * (2 * number_bytes + 12)
     return _TRAINER + weights + lora + tokens * kept + logits
 
 

@@ -49,7 +49,8 @@ def best_hold(model: Path, device: torch.device, dtype: torch.dtype) -> Hold:
     on_gpu = device.type == "cuda"
     available = torch.cuda.mem_get_info(device)[0] if on_gpu else memory().available
     hold, reason = choose_hold(Shape.of(read_header(model)), available, dtype.itemsize)
-    log.info("the model is held as %s. %s", hold, reason)
+    if hold != "floats":
+        log.warning("the model is held as %r, which is slower: %s", hold, reason)
     return hold
 
 
