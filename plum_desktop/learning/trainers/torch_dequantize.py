@@ -14,7 +14,9 @@ import torch
 from gguf import GGMLQuantizationType as Kind
 from torch import Tensor
 
-_AT_ONCE = 1 << 19  # numbers that are worked on at once: what passes between steps stays in cache
+# Numbers that are worked on at once: on a processor what passes between steps stays in its cache,
+# on a GPU it is the number of kernels started that costs.
+_AT_ONCE, _AT_ONCE_ON_GPU = 1 << 19, 1 << 24
 
 
 def width(kind: Kind, row_bytes: int) -> int:
@@ -32,7 +34,7 @@ def dequantize(raw: Tensor, kind: Kind, dtype: torch.dtype) -> Tensor:
         return raw.contiguous().view(_PLAIN[kind]).to(dtype)
     rows, wide = raw.shape[0], width(kind, raw.shape[1])
     out = torch.empty((rows, wide), dtype=dtype, device=raw.device)
-    step = max(1, _AT_ONCE // wide)
+    step = max(1, (_AT_ONCE if raw.device.type == "cpu" else _AT_ONCE_ON_GPU) // wide)
     for first in range(0, rows, step):
         part = raw[first : first + step]
         out[first : first + step] = _floats(part, kind).view(-1, wide)
