@@ -12,11 +12,15 @@ from plum_desktop.base.paths import DataFolder
 from plum_desktop.learning import curriculum
 from plum_desktop.learning.facts import PART
 from plum_desktop.learning.recipe import Recipe
+from plum_desktop.models.fit import Hold, Shape, choose_hold
 from plum_desktop.models.local import ModelFile
 
 _REFERENCE_BYTES = 98e6  # the starter model, on which the guesses below were measured (2 cores)
 _USUAL = [16] * 10  # messages of the chats of a usual run
 _GUESS = {"augment": 5.0, "train": 1.6, "gate": 3.0, "fixed": 80.0, "merge": 8.0}
+# A step's time by how the weights are held, measured at 256 to 1,024 tokens a step.
+_PACE: dict[Hold, float] = {"floats": 1.0, "packed": 1.35, "frugal": 1.85}
+_NUMBER_BYTES = 4  # whether the processor computes in 2 is for the trainer to find out
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,14 @@ class Estimates:
             merge=self._speed["merge"],
         )
 
-    def a_chat(self, recipe: Recipe, size: int) -> float:
+    def a_chat(self, recipe: Recipe, size: int, pace: float = 1.0) -> float:
         """Seconds a chat in a usual run on a model of `size` bytes, as this model's speed has it.
 
-        What learns and answers reads all of a model for each token, so size is what counts.
+        What learns and answers reads all of a model for each token, so size is what counts, and
+        how many times as long as this model's its steps take at the same size, `pace`.
         """
-        return self.job(recipe, _USUAL).total / len(_USUAL) * size / self._size
+        usual = self.job(recipe, _USUAL)
+        return (usual.total + usual.train * (pace - 1)) / len(_USUAL) * size / self._size
 
     def learn(self, measured: Mapping[str, float]) -> None:
         """Keep what a run measured; the newest counts as much as all before it."""
@@ -82,3 +88,8 @@ class Estimates:
             if seconds > 0:
                 self._speed[key] = (self._speed[key] + seconds) / 2
         write_json(self._path, self._speed)
+
+
+def pace(model: Shape, available: int) -> float:
+    """How much longer a step takes where the model does not fit `available` bytes as floats."""
+    return _PACE[choose_hold(model, available, _NUMBER_BYTES)[0]]

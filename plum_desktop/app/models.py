@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plum_desktop.app.backend import trainer_for
-from plum_desktop.app.estimate import Estimates
+from plum_desktop.app.estimate import Estimates, pace
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import megabytes
@@ -29,7 +29,7 @@ from plum_desktop.models.header import read_header
 from plum_desktop.models.local import ModelFile
 from plum_desktop.models.support import why_not, why_not_chat, why_not_expected
 
-Seconds = Callable[[int], float]  # of learning a chat, by a model's size in bytes
+Seconds = Callable[[Shape], float]  # of learning a chat
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class ModelService:
             fit=verdict,
             starter=file.starter,
             fit_reason=why,
-            learn_seconds=seconds(file.size) if seconds else None,
+            learn_seconds=seconds(shape) if seconds else None,
             good_for=next((each.good_for for each in catalog() if each.file == file.name), ""),
         )
 
@@ -164,11 +164,11 @@ class ModelService:
             verdict, why = "will not fit", no_room
         reason = why_not_expected(model.name, model.architecture, model.parts)
         reason = reason or _too_large_to_learn(model.shape)
-        learns = seconds(model.approximate_size) if seconds and reason is None else None
+        learns = seconds(model.shape) if seconds and reason is None else None
         return Offer(model, verdict, why, reason is None, reason, learns)
 
     def _seconds(self, *, read: bool = False) -> Seconds | None:
-        """How long a chat takes to learn by a model's size, as the model in use measured it.
+        """How long a chat takes to learn on a model, as the model in use measured it.
 
         Its measures lie under its digest, for which the file is only read where `read` says so.
         """
@@ -179,10 +179,16 @@ class ModelService:
             if not (read or file.known_sha256):
                 return None
             estimates = Estimates(self._folder, file, trainer)
+            measured = Shape.of(read_header(file.path))
         except PlumError:
             return None
-        recipe = recipes.preset(settings.recipe)
-        return lambda size: estimates.a_chat(recipe, size)
+        recipe, free = recipes.preset(settings.recipe), memory().available
+
+        def seconds(model: Shape) -> float:
+            slower = pace(model, free) / pace(measured, free) if trainer == "torch" else 1.0
+            return estimates.a_chat(recipe, model.file_size, slower)
+
+        return seconds
 
     def _in_use(self, file: ModelFile) -> bool:
         chosen = self._preferences.current.model

@@ -9,18 +9,26 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from plum_desktop.base.files import megabytes
 from plum_desktop.models.header import GGUFHeader
 
 Fit = Literal["fits", "slow", "will not fit"]
 
+# How a trainer holds a model, each slower and smaller than the one before: its weights as floats;
+# as the file has them, floats for one product at a time; and what the backward pass wants of a
+# layer computed again instead of kept.
+Hold = Literal["floats", "packed", "frugal"]
+HOLDS: tuple[Hold, ...] = get_args(Hold)
+
 _PROGRAM = 64_000_000  # an engine process before it loads anything
-_TRAINER = 700_000_000  # the same with torch, transformers and peft
+_TRAINER = 600_000_000  # the same with torch, transformers and peft
+_UNPACKED = 1 << 23  # weights that a packed model has as floats at the same time
+_SEQUENCE = 512  # tokens of the longest sequence that a step is packed into
 _BATCH = 512  # tokens that llama.cpp reads at once
 _CACHE_BYTES = 2  # a number in the KV cache (F16)
-_ROOM = 0.9  # of what is free may be taken before it counts as slow
+_ROOM = 0.9  # of what is free may be taken
 _PRESSED = 0.85  # of all memory; beyond it the system swaps without end
 DISK_RESERVE = 300_000_000  # bytes that a download leaves free for everything else
 
@@ -86,18 +94,39 @@ def chat_bytes(model: Shape, n_ctx: int) -> int:
 
 
 def training_bytes(
-    model: Shape, *, rank: int = 16, tokens: int = 1024, weight_bytes: int = 2
+    model: Shape,
+    hold: Hold = "frugal",
+    *,
+    rank: int = 16,
+    tokens: int = 1024,
+    number_bytes: int = 4,
 ) -> int:
-    """Memory a learning run needs: `tokens` in one step, the base at `weight_bytes` a number.
+    """Memory a learning run needs: `tokens` in one step, computed in numbers of `number_bytes`.
 
-    Base weights, the LoRA with its gradients and two optimizer moments in float32, and the
-    activations that the backward pass keeps (about 16 vectors a layer and token, half as wide
-    again for the MLP's own).
+    Base weights; the LoRA with its gradients, its float32 copy and two optimizer moments; what the
+    backward pass keeps of every layer (in `frugal` every layer's input, and all of one at a time,
+    with its gradients); logits at half of the places.
     """
-    lora = rank * model.sides * 16
-    activations = tokens * model.layers * (model.embedding * 10 + model.inner * 4) * 4
-    logits = tokens // 2 * model.vocabulary * 4 * 2
-    return _TRAINER + model.parameters * weight_bytes + lora + activations + logits
+    weights = model.parameters * number_bytes
+    if hold != "floats":
+        weights = model.file_size + _UNPACKED * (number_bytes + 4)
+    lora = rank * model.sides * (16 + 2 * number_bytes)
+    heads = model.embedding // max(1, model.head_size // 2)
+    layer = (model.embedding * 15 + model.inner * 4) * number_bytes + heads * _SEQUENCE * 8
+    kept = model.layers * layer
+    if hold == "frugal":
+        kept = model.layers * model.embedding * number_bytes + 3 * layer
+    logits = tokens // 2 * model.vocabulary * (2 * number_bytes + 12)
+    return _TRAINER + weights + lora + tokens * kept + logits
+
+
+def choose_hold(model: Shape, available: int, number_bytes: int) -> tuple[Hold, str]:
+    """The fastest hold that `available` bytes have room for, and the sentence that says why."""
+    for hold in HOLDS:
+        needed = training_bytes(model, hold, number_bytes=number_bytes)
+        if needed <= available * _ROOM:
+            break
+    return hold, f"It needs {megabytes(needed)} of memory, and {megabytes(available)} is free."
 
 
 def fit(needed: int, machine: Memory) -> Fit:

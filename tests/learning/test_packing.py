@@ -130,11 +130,11 @@ def trainer(monkeypatch_module):
         attn_implementation="eager",
     )  # fmt: skip
     base = LlamaForCausalLM(config).float().requires_grad_(False).train()
-    monkeypatch_module.setattr(torch_peft, "load_base", lambda path, dtype: base)
+    monkeypatch_module.setattr(torch_peft, "load_base", lambda path, dtype, packed: base)
     monkeypatch_module.setattr(torch_peft, "best_device", lambda: torch.device("cpu"))
     monkeypatch_module.setattr(torch_peft, "best_dtype", lambda device: torch.float32)
     recipe = replace(preset("default"), rank=4, alpha=8.0)
-    made = torch_peft.TorchTrainer(Path("tiny.gguf"), recipe, None, 1)
+    made = torch_peft.TorchTrainer(Path("tiny.gguf"), recipe, None, 1, "floats")
     for parameter in made.live.values():
         parameter.data.normal_(0, 0.1)
     return made

@@ -1,4 +1,4 @@
-"""The GGUF that serves, as a transformers model to train on: dequantized, in one dtype.
+"""The GGUF that serves, as a transformers model to train on: dequantized in one dtype, or packed.
 
 transformers reads GGUF too, but needs several times as long for the starter model, builds a
 tokenizer that is not wanted here, and knows fewer quantizations than gguf does.
@@ -16,14 +16,19 @@ from gguf.quants import dequantize
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from plum_desktop.base.errors import PlumError
+from plum_desktop.learning.trainers.torch_packed import PackedEmbedding, PackedLinear
 
 # GGUF architecture -> transformers model type.
 MODEL_TYPES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 
 
-def load_base(path: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The model in `path` with frozen weights.  Raises PlumError where it cannot be trained."""
-    reader = gguf.GGUFReader(path)
+def load_base(path: Path, dtype: torch.dtype, *, packed: bool = False) -> PreTrainedModel:
+    """The model in `path` with frozen weights.  Raises PlumError where it cannot be trained.
+
+    `packed`: its matrices stay the bytes of the file, mapped from it (see torch_packed).
+    """
+    # Copy on write, as torch wants arrays that it may write to; it never does.
+    reader = gguf.GGUFReader(path, "c")
     architecture = str(_value(reader, "general.architecture"))
     if architecture not in MODEL_TYPES:
         raise PlumError(
@@ -50,17 +55,44 @@ def load_base(path: Path, dtype: torch.dtype) -> PreTrainedModel:
             if name == "lm_head.weight" and config.tie_word_embeddings:
                 continue
             raise PlumError(f"The model file lacks the tensor for {name}; it cannot learn.")
+        heads = _permuted(name, config) if architecture == "llama" else 0
+        if packed and len(tensors[stored].shape) == 2:
+            _pack(model, name.removesuffix(".weight"), tensors[stored], dtype, heads)
+            continue
         weights = dequantize(tensors[stored].data, tensors[stored].tensor_type)
-        if architecture == "llama" and ("q_proj" in name or "k_proj" in name):
-            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
+        if heads:
             weights = _unpermute(weights, heads)
         state[name] = torch.from_numpy(np.array(weights)).to(dtype)
     model.load_state_dict(state, strict=False, assign=True)
-    model.tie_weights()
+    if packed and config.tie_word_embeddings:
+        table = model.model.embed_tokens
+        model.lm_head = PackedLinear(table.weight, table.kind)
+    else:
+        model.tie_weights()
     _restore_buffers(model)
     model.requires_grad_(False)
     model.train()
     return model
+
+
+def _pack(
+    model: PreTrainedModel, name: str, tensor: gguf.ReaderTensor, dtype: torch.dtype, heads: int
+) -> None:
+    """Put a packed layer where the module `name` is."""
+    raw, kind = torch.from_numpy(tensor.data.view(np.uint8)), tensor.tensor_type
+    module = model.get_submodule(name)
+    if isinstance(module, torch.nn.Embedding):
+        layer: torch.nn.Module = PackedEmbedding(raw, kind, dtype)
+    else:
+        layer = PackedLinear(raw, kind, module.bias, heads)
+    model.set_submodule(name, layer)
+
+
+def _permuted(name: str, config: Any) -> int:
+    """Heads by which llama.cpp's converter ordered the rows of this module of arch llama; or 0."""
+    if "q_proj" in name:
+        return int(config.num_attention_heads)
+    return int(config.num_key_value_heads) if "k_proj" in name else 0
 
 
 def _restore_buffers(model: PreTrainedModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,10 @@ from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Row
 from plum_desktop.learning.trainers import StepResult
 from plum_desktop.learning.trainers.torch_gguf import load_base
+from plum_desktop.models.fit import Hold, Shape, choose_hold, memory
+from plum_desktop.models.header import read_header
+
+log = logging.getLogger(__name__)
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _ROWS = 128  # the vocabulary's layer is computed for a multiple of so many places
@@ -39,20 +44,41 @@ def best_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def best_hold(model: Path, device: torch.device, dtype: torch.dtype) -> Hold:
+    """How to hold the GGUF's weights in the memory that is free now."""
+    on_gpu = device.type == "cuda"
+    available = torch.cuda.mem_get_info(device)[0] if on_gpu else memory().available
+    hold, reason = choose_hold(Shape.of(read_header(model)), available, dtype.itemsize)
+    if hold != "floats":
+        log.warning("the model is held as %r, which is slower: %s", hold, reason)
+    return hold
+
+
 class TorchTrainer:
     """See `trainers.Trainer`."""
 
     def __init__(
-        self, model: Path, recipe: Recipe, parent: Path | None = None, threads: int | None = None
+        self,
+        model: Path,
+        recipe: Recipe,
+        parent: Path | None = None,
+        threads: int | None = None,
+        hold: Hold | None = None,
     ) -> None:
-        """Load `model` (GGUF) and a fresh LoRA, or the one in the PEFT folder `parent`."""
+        """Load `model` (GGUF) and a fresh LoRA, or the one in the PEFT folder `parent`.
+
+        `hold`: None for what fits the memory that is free now.
+        """
         if threads:
             torch.set_num_threads(threads)
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.device = best_device()
         self.dtype = best_dtype(self.device)
-        base = load_base(model, self.dtype).to(self.device)
+        self.hold = hold or best_hold(model, self.device, self.dtype)
+        base = load_base(model, self.dtype, packed=self.hold != "floats").to(self.device)
+        if self.hold == "frugal":
+            base.gradient_checkpointing_enable({"use_reentrant": False})
         adapter = read_peft(parent) if parent else None
         config = LoraConfig(
             # An adapter that is taught more keeps its numbers, whatever the recipe says by now.
