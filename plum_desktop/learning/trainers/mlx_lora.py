@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -30,17 +30,12 @@ from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Row
 from plum_desktop.learning.trainers import StepResult
 from plum_desktop.learning.trainers.mlx_gguf import load_base
-from plum_desktop.models.fit import Shape, fit, memory, training_bytes
+from plum_desktop.models.fit import Hold, Shape, choose_hold, memory
 from plum_desktop.models.header import GGUFHeader, read_header
 
 # MLX keeps the memory of every length it has met, without end (mlx #3993, mlx-lm #1185).
 _KEPT_BYTES = 1 << 30
 _STEPS_BETWEEN_CLEARINGS = 50
-
-
-# How the base is held, each slower and smaller than the one before: its weights as floats; packed
-# as the file has them; and what the backward pass wants of a layer computed again instead of kept.
-Hold = Literal["floats", "packed", "frugal"]
 
 
 def best_dtype() -> mx.Dtype:
@@ -50,11 +45,8 @@ def best_dtype() -> mx.Dtype:
 
 def best_hold(header: GGUFHeader, dtype: mx.Dtype) -> Hold:
     """How to hold the base in the memory that is free now."""
-    shape = Shape.of(header)
-    if fit(training_bytes(shape, weight_bytes=dtype.size), memory()) == "fits":
-        return "floats"
-    packed = training_bytes(shape, weight_bytes=0) + shape.file_size
-    return "packed" if fit(packed, memory()) == "fits" else "frugal"
+    hold, _ = choose_hold(Shape.of(header), memory().available, dtype.size)
+    return hold
 
 
 class MlxTrainer:
