@@ -31,6 +31,7 @@ class Connection:
         self.path = path
         self._lock = threading.RLock()
         self._closed = False
+        self.met_damage = False  # whether a page could not be read
         with self.sentences():
             # isolation_level=None: no implicit transactions, `transaction` alone begins one.
             self._sqlite = sqlite3.connect(
@@ -126,6 +127,7 @@ class Connection:
             if self._closed:
                 raise PlumError("Nothing can be stored any more: it is closing.") from error
             if sentence := _sentence(error, self.path):
+                self.met_damage |= isinstance(sentence, DamagedFile)
                 raise sentence from error
             raise
 
@@ -154,7 +156,8 @@ def _sentence(error: sqlite3.Error, path: Path) -> PlumError | None:
 def damaged(path: Path) -> DamagedFile:
     """The sentence about a database that cannot be read."""
     return DamagedFile(
-        f"{path} is damaged; move it away, and put a copy from the backups folder in its place."
+        f"{path} is damaged; close every Plum Desktop and start again, which recovers what can be "
+        "read, or `plum-desktop backup restore latest`."
     )
 
 

@@ -57,6 +57,21 @@ class Forgetting:
                 )
             return erase(self._connection, doomed, usable)
 
+    def stale(self, chats: Iterable[str]) -> set[str]:
+        """Ids of the adapters that forgetting these chats deletes."""
+        return stale(self._connection, chats)
+
+    def clean_ancestor(
+        self, adapter_id: str, gone: set[str], usable: Callable[[str], bool]
+    ) -> str | None:
+        """The nearest ancestor that can serve and is not among `gone`; None: the base."""
+        return clean_ancestor(self._connection, adapter_id, gone, usable)
+
+    def retire(self, gone: set[str], usable: Callable[[str], bool]) -> None:
+        """Mark adapters as deleted; where one served, its nearest ancestor that can does."""
+        with self._connection.transaction():
+            _retire(self._connection, gone, usable)
+
     def pending(self) -> Doomed | None:
         """What was begun and is not finished; None: nothing."""
         rows = self._connection.query("SELECT kind, id FROM forgetting")
@@ -221,9 +236,7 @@ def _delete_messages(connection: Connection, doomed: set[str]) -> None:
         parents = {row["id"]: row["parent_id"] for row in messages}
         left = [row for row in messages if row["id"] not in doomed]
 
-        def kept(
-            message_id: str | None, parents: Mapping[str, str | None] = parents
-        ) -> str | None:
+        def kept(message_id: str | None, parents: Mapping[str, str | None] = parents) -> str | None:
             while message_id in doomed:
                 message_id = parents[message_id]
             return message_id

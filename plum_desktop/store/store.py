@@ -109,4 +109,4 @@ class Store:
     def close(self) -> None:
         """Close the database; twice is once."""
         self._connection.close()
-        self._marker.close()
+        self._marker.close(leave=self._connection.met_damage)

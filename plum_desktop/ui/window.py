@@ -77,7 +77,7 @@ class MainWindow(QMainWindow):
         self._wanted_mode: Mode = "full"  # where there is room for it
         self._leaving = False
         self._warm = False  # whether to load what the next reply will need
-        self._place_file = plum.folder.root / "window.json"
+        self._place_file = plum.folder.window_place
         self._last = load_place(self._place_file)
         self.commands = Commands(self)
         self._make_commands()
