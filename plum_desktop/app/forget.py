@@ -8,10 +8,12 @@ finished, a kill or another process, `finish` goes on where it stopped.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from plum_desktop.app import titles
 from plum_desktop.app.adapters import AdapterService
@@ -184,7 +186,7 @@ class ForgetService:
         if relearn:
             with contextlib.suppress(PlumError):
                 seconds = self._learning.plan([chat.id for chat in relearn]).seconds
-        doomed = Doomed(chats=tuple(ids))
+        doomed = Doomed(chats=tuple(ids), learned=tuple(ids))
         return ForgetPlan(
             chats, tuple(sorted(learned)), tuple(sorted(gone)), tuple(relearn), seconds, serves,
             any(self._holds(job, doomed) for job in self._jobs()),
@@ -263,16 +265,20 @@ class ForgetService:
     def _jobs(self) -> list[JobFolder]:
         return [JobFolder(path) for path in sorted(self._folder.jobs.iterdir()) if path.is_dir()]
 
-    @staticmethod
-    def _holds(job: JobFolder, doomed: Doomed) -> bool:
-        """Whether a job has read what is doomed; from then on it lies in many of its files."""
+    def _holds(self, job: JobFolder, doomed: Doomed) -> bool:
+        """Whether a job has read what is doomed, or goes on from an adapter that has."""
+        with contextlib.suppress(DamagedFile):
+            if parent := job.read_spec().parent_adapter:
+                gone = self._store.forgetting.stale(doomed.learned)
+                if Path(parent).name in gone or not self._is_there(Path(parent).name):
+                    return True
         try:
-            read = job.others.read_bytes()
+            read = job.others.read_bytes()  # from then on it lies in many of its files
         except OSError:
             return False
-        if doomed.messages or doomed.facts or doomed.learned != doomed.chats:
-            return True
-        return any(f'"{chat_id}"'.encode() in read for chat_id in doomed.chats)
+        ids = {*doomed.chats, *doomed.learned}
+        whole = not (doomed.messages or doomed.facts)  # what of its chat is not written there
+        return not whole or any(_quoted(each) in read for each in ids)
 
     def _tidy_place(self) -> None:
         """The window keeps the names of closed folders, some of which may be gone."""
@@ -284,3 +290,8 @@ class ForgetService:
             left = [each for each in closed if each in there]
             if left != closed:
                 write_json(path, {**place, "closed_folders": left})
+
+
+def _quoted(chat_id: str) -> bytes:
+    """An id as a job's files have it."""
+    return json.dumps(chat_id, ensure_ascii=False).encode()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MATCH_START, MATCH_END = "\ue000", "\ue001"  # how a snippet marks what matches
 PROBLEMS_SHOWN = 10
+_GIVEN_UP = "An unfinished learning run holds it and is given up."
 
 
 @click.group()
@@ -203,6 +204,8 @@ def delete(session: Session, chat_ids: tuple[str, ...], yes: bool, as_json: bool
     what = _named(plan.chats)
     if plan.learned:
         click.echo(f"{_learned(plan)} What was learned stays in memory.", err=True)
+    if plan.interrupted:
+        click.echo(_GIVEN_UP, err=True)
     confirm(f"Delete {what}?", yes)
     complete = plum.forgetting.delete([chat.id for chat in plan.chats])
     if as_json:
@@ -295,7 +298,7 @@ def _print_plan(plan: ForgetPlan) -> None:
         if (more := len(plan.relearn) - PROBLEMS_SHOWN) > 0:
             click.echo(f"  and {more} more", err=True)
     if plan.interrupted:
-        click.echo("An unfinished learning run holds it and is given up.", err=True)
+        click.echo(_GIVEN_UP, err=True)
 
 
 def _learned(plan: ForgetPlan) -> str:

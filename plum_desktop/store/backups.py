@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,17 +69,19 @@ class Backups:
         what went well.
         """
         every = self.list()
-        kept: dict[tuple[object, ...], Backup] = {}
-        daily = [each for each in every if each.label == DAILY]
-        for each in daily:  # newest first
-            kept.setdefault(("day", _day(each.created)), each)
-        days = [*kept.values()][:_DAYS]
+        days: dict[str, Backup] = {}
         weeks: dict[tuple[int, int], Backup] = {}
-        for each in daily:
-            if each not in days:
+        for each in every:  # newest first
+            if each.label != DAILY:
+                continue
+            day = _day(each.created)
+            if day in days or len(days) < _DAYS:
+                days.setdefault(day, each)
+            else:
                 year, week, _ = datetime.fromtimestamp(each.created, UTC).isocalendar()
                 weeks.setdefault((year, week), each)
-        stay = [*days, *[*weeks.values()][:_WEEKS]]
+        stay = [*days.values(), *[*weeks.values()][:_WEEKS]]
+        daily = [each for each in every if each.label == DAILY]
         before = [each for each in every if each.label.startswith(BEFORE)][_MOST_BEFORE:]
         for each in [*(each for each in daily if each not in stay), *before]:
             with disk_errors(each.path):
@@ -113,7 +116,7 @@ class Backups:
             shutil.copyfile(backup.path, scratch)
             ready = Connection(scratch)
             try:
-                with ready.sentences():
+                with _damage_of(backup), ready.sentences():
                     recognise(ready, backup.path)
                     configure(ready, journal="DELETE")
                     check(ready, backup.path)
@@ -139,6 +142,14 @@ def _rewrite(path: Path, change: Callable[[Connection], None]) -> None:
         finally:
             connection.close()
         os.replace(scratch, path)
+
+
+@contextlib.contextmanager
+def _damage_of(backup: Backup) -> Iterator[None]:
+    try:
+        yield
+    except DamagedFile as error:
+        raise DamagedFile(f"The backup {backup.name} is damaged; restore another one.") from error
 
 
 def _day(seconds: float) -> str:

@@ -8,7 +8,6 @@ instead of a database.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 import tempfile
@@ -58,14 +57,10 @@ def listed(folder: Path) -> list[Backup]:
 
 
 def new_path(folder: Path, label: str) -> Path:
-    """A path in the folder that nothing has yet."""
-    now = time.time()
-    for seconds in itertools.count():
-        stamp = time.strftime(_STAMP, time.gmtime(now + seconds))
-        path = folder / f"plum-{stamp}-{label}.db"
-        if not path.exists():
-            return path
-    raise AssertionError
+    """A path in the folder for a copy that is newer than all there are."""
+    newest = max((each.created for each in listed(folder)), default=0.0)
+    stamp = time.strftime(_STAMP, time.gmtime(max(time.time(), newest + 1)))
+    return folder / f"plum-{stamp}-{label}.db"
 
 
 def copy(connection: Connection, folder: Path, label: str) -> Path:

@@ -335,7 +335,7 @@ def test_damage_after_an_unclean_end_is_found_before_it_is_used(
     damage_pages(data_folder.database)
     leave_uncleanly(data_folder)
     for _ in range(2):  # and again: it has not gone away
-        with pytest.raises(DamagedFile, match="backups folder"):
+        with pytest.raises(DamagedFile, match="start again"):
             open_store()
 
 
