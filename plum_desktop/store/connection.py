@@ -156,7 +156,7 @@ def _sentence(error: sqlite3.Error, path: Path) -> PlumError | None:
 def damaged(path: Path) -> DamagedFile:
     """The sentence about a database that cannot be read."""
     return DamagedFile(
-        f"{path} is damaged; close every Plum Desktop and start again, which saves what can be read."
+        f"{path} is damaged; close every Plum Desktop and start again: what can be read is saved."
     )
 
 

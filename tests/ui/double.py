@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from plum_desktop.app import titles
+from plum_desktop.app.backup import BackupService
 from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
 from plum_desktop.app.due import ScheduleService
+from plum_desktop.app.forget import ForgetService
 from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.learn import LearnPlan, PlannedChat
+from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.product import Plum
 from plum_desktop.app.result_card import CardRow, ResultCard
 from plum_desktop.app.serving import Serving
@@ -219,6 +222,15 @@ class DoublePlum(Plum):
         self.chats = ChatService(self.store, serving, self._preferences)
         self.compare = CompareService(serving, self._preferences)
         self.learning = ScriptedLearning(self)  # type: ignore[assignment]
+        self.forgetting = ForgetService(
+            folder,
+            self.store,
+            self.adapters,
+            self.learning,
+            serving,  # type: ignore[arg-type]
+        )
+        self.memory = MemoryService(self.store, self.forgetting)
+        self.backups = BackupService(folder, self.store, self.adapters, serving, self.forgetting)
         self.schedule = ScheduleService(self.learning, self.store, self._preferences)
 
     # What tests put into the store
