@@ -230,6 +230,7 @@ class MainWindow(QMainWindow):
         self.models.learn_asked.connect(self.open_sheet)
         self.models.news.connect(self._on_news)
         self.settings.setting_changed.connect(self._on_setting_changed)
+        self.settings.restored.connect(self._on_restored)
 
         self.status.learn_asked.connect(self.open_sheet)
         self.status.learning_asked.connect(lambda: self.show_page("learning"))
@@ -515,6 +516,12 @@ class MainWindow(QMainWindow):
         learn = button(self.tr("Learn from my chats"), "plain", self.open_sheet)
         self.tell(sentence, *([learn] if again else []))
         announce(self, sentence)
+
+    def _on_restored(self) -> None:
+        self.side.set_current(None)
+        self.conversation.new_chat()
+        self._on_store_changed()
+        self._on_serving_changed()
 
     # Learning
 

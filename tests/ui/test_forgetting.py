@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.files import FileLock
+from plum_desktop.base.paths import DataFolder
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum
@@ -171,3 +172,42 @@ def test_what_a_kill_left_is_finished_when_the_window_opens(
     open_window()
     qtbot.wait_until(lambda: left(double) == [])
     assert not [each for each in QApplication.topLevelWidgets() if isinstance(each, QMessageBox)]
+
+
+def test_a_backup_is_made_and_put_back_from_the_settings(
+    open_window: Open, double: DoublePlum, qtbot: QtBot, answer: Answer
+) -> None:
+    chat = double.add_chat("Tea", "I like green tea.", "Good.")
+    window = open_window()
+    window.show_page("settings")
+    row = window.settings.backups
+    # The day's own is made at the start.
+    qtbot.wait_until(lambda: len(double.backups.list()) == 1)
+    row.refresh()
+    qtbot.wait_until(lambda: "by itself" in row.choice.currentText())
+    row.make_button.click()
+    qtbot.wait_until(lambda: "by you" in row.choice.currentText())
+    double.forgetting.delete([double.add_chat("Coffee", "I like black coffee.", "Good.")])
+    double.add_chat("Water", "I like cold water.", "Good.")
+    window.open_chat(chat)
+    window.show_page("settings")
+    row.restore_button.click()
+    assert "A backup is made of what is here now" in answer("Restore")
+    qtbot.wait_until(lambda: "back as they were" in window.settings.notice.text())
+    assert [each.title for each in double.store.chats.list()] == ["Tea"]
+    qtbot.wait_until(lambda: "before restoring" in row.choice.currentText())
+    qtbot.wait_until(lambda: [each.title for each in window.side.chats.recent(5)] == ["Tea"])
+
+
+def test_a_damaged_database_is_said_to_have_been_saved(
+    data_folder: DataFolder, qtbot: QtBot
+) -> None:
+    data_folder.database.write_bytes(b"nonsense")
+    plum = DoublePlum(data_folder)
+    window = MainWindow(plum)
+    window.show()
+    window.start(warm=False)
+    assert "The damaged file is kept as" in told(window)
+    window.leave()
+    window.deleteLater()
+    plum.close()
