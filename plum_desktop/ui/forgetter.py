@@ -110,8 +110,11 @@ class Forgetter(QObject):
 
             deeds = [(self.tr("Delete"), lambda: delete(False))]
             if plan.adapters:
+                about.append(self.tr(
+                    "“Delete” leaves what Plum learned from this chat as it is. With “Delete and "
+                    "forget” that goes as well:"
+                ))  # fmt: skip
                 about += self._memory_words(plan)
-                about.append(self.tr("“Delete” alone leaves that memory as it is."))
                 deeds.append((self.tr("Delete and forget"), lambda: delete(True)))
             self._open(text, about, *deeds)
 
@@ -136,7 +139,10 @@ class Forgetter(QObject):
                 titles.append(self.tr("%n more", "", more))
             takes = ", " + words.about(plan.seconds) if plan.seconds else ""
             said.append(
-                self.tr("To be learned again with it ({count}{takes}): {titles}.").format(
+                self.tr(
+                    "This goes from memory too, and can be learned again ({count}{takes}): "
+                    "{titles}."
+                ).format(
                     count=words.chats(len(plan.relearn)), takes=takes, titles=", ".join(titles)
                 )
             )

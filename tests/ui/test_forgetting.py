@@ -146,7 +146,7 @@ def test_a_message_is_deleted_with_its_reply(
     view.delete_asked.emit()
     said = answer("Delete")
     assert "Delete this question and its reply for good?" in said
-    assert "“Delete” alone leaves that memory as it is." in said
+    assert "“Delete” leaves what Plum learned from this chat as it is." in said
     qtbot.wait_until(lambda: conversation.turns.rowCount() == 2)
     assert left(double) == []
     assert double.adapters.active() is not None

@@ -37,7 +37,7 @@ class UndoBar(Notice):
         if instead:
             name, step = instead
             buttons.append(button(name, "quiet", lambda: self._do_instead(step)))
-        self.set_buttons(*buttons)
+        self.set_buttons(*buttons, below=len(buttons) > 1)
         self.setVisible(self._room)
         self.time.start()
         announce(self, text)
