@@ -244,12 +244,15 @@ def forget(
         raise click.UsageError("Name chats, or give one of --message, --deleted and --all.")
     if every:
         chat_ids = tuple(chat.id for chat in session.plum.store.chats.list(archived=None))
-        deleted = not chat_ids
+        if not chat_ids:
+            raise PlumError("There are no chats.")
     if message_id is not None:
         plan = service.plan_message(message_id)
         what = _count(len(service.deleted_with(message_id)), "message")
     elif deleted:
         plan = service.plan_orphans()
+        if not plan.adapters:
+            raise PlumError("Nothing is remembered of deleted chats.")
         what = f"what is remembered of {_count(len(plan.learned), 'deleted chat')}"
     else:
         plan = service.plan(chat_ids)
