@@ -149,6 +149,16 @@ def erase(
         if doomed.messages:
             _delete_messages(connection, set(doomed.messages))
         for chat_id in doomed.chats:
+            # What it took back of what others said holds again; the ids are of corrections.py.
+            connection.execute(
+                """
+                UPDATE facts SET state = 'waiting' WHERE state = 'contradicted' AND id IN (
+                    SELECT substr(id, length(:chat) + 3) FROM facts
+                    WHERE chat_id = :chat AND kind = 'former'
+                )
+                """,
+                {"chat": chat_id},
+            )
             if "origin" in _columns(connection, "facts"):
                 connection.execute("DELETE FROM facts WHERE origin = ?", [chat_id])
             connection.execute("DELETE FROM facts WHERE chat_id = ?", [chat_id])

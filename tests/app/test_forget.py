@@ -399,6 +399,20 @@ def test_facts_of_no_chat_have_one_name_for_it() -> None:
     assert own.HOME == NO_CHAT
 
 
+def test_what_a_forgotten_chat_took_back_holds_again(plum: Plum) -> None:
+    texts = ("My sister moved to Bergen in spring.", "Actually my sister moved to Oslo in spring.")
+    older, newer = (plum.store.chats.create(text) for text in texts)
+    plum.store.chats.add_message(newer.id, "user", texts[1])
+    said = Fact("f1", True, "said", texts[0], texts[0], "rule", "contradicted", older.id)
+    conversation, _ = learnable(newer, plum.store.chats.branch(newer.id))
+    assert conversation is not None
+    [former] = taken_back([said], [conversation])
+    plum.store.facts.add([said, former, dataclasses.replace(said, id="f2")])
+    plum.forgetting.forget([newer.id])
+    states = {fact.id: fact.state for fact in plum.store.facts.list()}
+    assert states == {"f1": "waiting", "f2": "contradicted"}
+
+
 def test_it_asks_for_no_more_than_it_needs(plum: Plum) -> None:
     """A chat that no run has seen costs no memory, and no unfinished run that never read it."""
     read = secret_chat(plum)
