@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -98,9 +99,7 @@ class Backups:
                     if not each.restorable:
                         raise DamagedFile
                     _rewrite(each.path, change)
-                except PlumError as error:
-                    if not isinstance(error, DamagedFile):
-                        raise
+                except (DamagedFile, sqlite3.Error):  # damaged, or nothing of ours
                     each.path.unlink(missing_ok=True)
             for path in self._folder.iterdir():  # what a killed process or another program left
                 if path.suffix in (".part", ".db-wal", ".db-shm", ".db-journal"):

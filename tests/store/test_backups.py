@@ -174,6 +174,18 @@ def test_no_copy_is_made_while_copies_are_rewritten(
         assert raw.execute("SELECT count(*) FROM chats").fetchone() == (0,)
 
 
+def test_what_cannot_be_rewritten_is_deleted(store: Store, data_folder: DataFolder) -> None:
+    chat = store.chats.create("Tea")
+    made = store.backups.create()
+    (data_folder.backups / "plum-20200101-000000-daily.db").touch()
+    (data_folder.backups / "plum-20200102-000000-daily.db").write_bytes(b"Tea" * 999)
+    (data_folder.backups / "plum-20200103-000000-damaged.db").write_bytes(b"Tea" * 999)
+    with closing(sqlite3.connect(data_folder.backups / "plum-20200104-000000-kept.db")) as raw:
+        raw.execute("CREATE TABLE chats (id)")
+    store.backups.rewrite(lambda copy: erase(copy, Doomed(chats=(chat.id,))))
+    assert [each.path for each in store.backups.list()] == [made.path]
+
+
 def test_a_kill_while_copying_leaves_no_half(
     store: Store, data_folder: DataFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
