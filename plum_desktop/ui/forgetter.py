@@ -116,6 +116,8 @@ class Forgetter(QObject):
                 ))  # fmt: skip
                 about += self._memory_words(plan)
                 deeds.append((self.tr("Delete and forget"), lambda: delete(True)))
+            else:
+                about += self._given_up(plan)
             self._open(text, about, *deeds)
 
         self._bridge.ask(look, ask, self.failed.emit, owner=self, lane="slow")
@@ -146,11 +148,15 @@ class Forgetter(QObject):
                     count=words.chats(len(plan.relearn)), takes=takes, titles=", ".join(titles)
                 )
             )
-        if plan.interrupted:
-            said.append(self.tr("The learning run that was interrupted is given up."))
+        said += self._given_up(plan)
         if plan.adapters:
             said.append(self.tr("Files that you have exported stay as they are."))
         return said
+
+    def _given_up(self, plan: ForgetPlan) -> list[str]:
+        if not plan.interrupted:
+            return []
+        return [self.tr("The learning run that was interrupted is given up.")]
 
     def _open(
         self, text: str, about: Sequence[str], *deeds: tuple[str, Callable[[], object]]

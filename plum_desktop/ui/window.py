@@ -188,6 +188,7 @@ class MainWindow(QMainWindow):
         side.chat_removed.connect(chat.forget)
         side.page_chosen.connect(self.show_page)
         side.learned_changed.connect(self.lessons.look_soon)
+        side.learned_changed.connect(self.lessons.look_whether_it_is_there)
         side.import_asked.connect(self.exchange.ask_for_import)
         side.export_asked.connect(self.exchange.ask_for_export)
         self.exchange.came_in.connect(self._on_chats_came)
