@@ -13,10 +13,12 @@ run: venv
 test: lint
 	@$(BIN)/pytest
 
-# Our own conversations learned and asked about, life as it is, runs spoiled on purpose: an hour more.
+# Our own conversations learned and asked about, life as it is, what was forgotten, runs spoiled on
+# purpose: an hour more.
 test-bench: venv
 	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py tests/e2e/test_life.py \
-		tests/learning/test_spoiled_runs.py tests/learning/test_mlx_starter.py
+		tests/e2e/test_forgetting.py tests/learning/test_spoiled_runs.py \
+		tests/learning/test_mlx_starter.py
 
 lint: venv
 	@$(BIN)/ruff check .

@@ -65,7 +65,7 @@ class AdapterService:
                 f"Adapter {adapter.id} was learned on another model than {model.name}; use that "
                 "model first."
             )
-        if not self._file(adapter, ADAPTER_FILE).is_file():
+        if not self.has_files(adapter.id):
             raise PlumError(f"The files of adapter {adapter.id} are gone; learn again.")
         with self._store.transaction():
             self._store.adapters.update(adapter.id, state="ready")
@@ -100,8 +100,16 @@ class AdapterService:
             raise PlumError(f"Adapter {adapter.id} is serving; roll back first, then delete it.")
         self._serving.invalidate()
         self._store.adapters.update(adapter.id, state="deleted")
+        self.remove_files(adapter.id)
+
+    def has_files(self, adapter_id: str) -> bool:
+        """Whether an adapter's files are there, so that it can serve."""
+        return (self._folder.adapter(adapter_id) / ADAPTER_FILE).is_file()
+
+    def remove_files(self, adapter_id: str) -> None:
+        """Remove an adapter's folder, if it is there.  Raises PlumError."""
         try:
-            shutil.rmtree(self._folder.adapter(adapter.id))
+            shutil.rmtree(self._folder.adapter(adapter_id))
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -153,7 +161,7 @@ class AdapterService:
         """The nearest ancestor that can serve."""
         while adapter.parent_id:
             adapter = self._store.adapters.get(adapter.parent_id)
-            if adapter.state == "ready" and self._file(adapter, ADAPTER_FILE).is_file():
+            if adapter.state == "ready" and self.has_files(adapter.id):
                 return adapter
         return None
 

@@ -12,9 +12,15 @@ from plum_desktop.app import titles
 from plum_desktop.app.attachments import content_of, estimated_tokens
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.app.serving import MemoryMode, Serving
-from plum_desktop.app.titles import UNTITLED
 from plum_desktop.base.errors import Cancelled, PlumError
-from plum_desktop.base.types import Attachment, Chat, FinishReason, Message, WireMessage
+from plum_desktop.base.types import (
+    UNTITLED,
+    Attachment,
+    Chat,
+    FinishReason,
+    Message,
+    WireMessage,
+)
 from plum_desktop.engine.client import Cancellation
 from plum_desktop.store import Store
 

@@ -6,10 +6,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from plum_desktop.app.adapters import AdapterService
+from plum_desktop.app.forget import ForgetService
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.files import FileLock
-from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import Chat, Fact
 from plum_desktop.learning import own
 from plum_desktop.learning.words import Overlap
@@ -52,10 +50,9 @@ class Related:
 class MemoryService:
     """Facts from the store, in the words that a person reads."""
 
-    def __init__(self, folder: DataFolder, store: Store, adapters: AdapterService) -> None:
-        self._folder = folder
+    def __init__(self, store: Store, forgetting: ForgetService) -> None:
         self._store = store
-        self._adapters = adapters
+        self._forgetting = forgetting
 
     def by_chat(self) -> list[ChatMemory]:
         """What the user told by themselves, then the chats that taught something, newest first."""
@@ -106,8 +103,10 @@ class MemoryService:
             return self.get(fact.id)
         with self._store.transaction():
             added = self.add(text)
+            # It goes with the chat whose words it may repeat.
+            self._store.facts.update(added.id, origin=fact.chat_id)
             self._store.facts.update(fact.id, state="excluded")
-        return added
+        return self.get(added.id)
 
     def forget(self, fact_id: str) -> None:
         """Never teach this again.  What was told outside every chat is gone; what rests on a
@@ -117,7 +116,7 @@ class MemoryService:
         """
         fact = self.get(fact_id)
         if fact.chat_id is None:
-            self._store.facts.delete(fact.id)
+            self._forgetting.forget_facts([fact.id])
         else:
             self._store.facts.update(fact.id, state="excluded")
 
@@ -126,18 +125,7 @@ class MemoryService:
 
         Raises Busy while Plum learns, or PlumError.
         """
-        lock = FileLock(self._folder.learning_lock)
-        lock.acquire("Plum is learning right now; stop that first.")
-        try:
-            for adapter in self._store.adapters.list():
-                if adapter.active:
-                    self._store.adapters.activate(None, adapter.model_sha256)
-                if adapter.state != "deleted":
-                    self._adapters.delete(adapter.id)
-            self._store.facts.delete_all()
-            self._store.compact()
-        finally:
-            lock.release()
+        self._forgetting.forget_learned()
 
     def exclude(self, fact_id: str) -> Fact:
         """Never teach this fact again; a run that starts later leaves it out."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from plum_desktop.app.adapters import AdapterService
+from plum_desktop.app.backup import BackupService
 from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
 from plum_desktop.app.downloads import DownloadService
 from plum_desktop.app.due import ScheduleService
+from plum_desktop.app.forget import ForgetService
 from plum_desktop.app.imports import ImportService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.memory import MemoryService
@@ -14,18 +16,28 @@ from plum_desktop.app.models import ModelService
 from plum_desktop.app.personas import Personas
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.app.serving import Serving
+from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.settings import Settings
 from plum_desktop.store import Store
+from plum_desktop.store.recovery import recover
 
 
 class Plum:
     """Composition root; one a process.  Opening it starts no child and reads no model."""
 
     def __init__(self, folder: DataFolder) -> None:
-        """Raises PlumError where the database cannot be opened."""
+        """Raises PlumError where the database cannot be opened.
+
+        Of a damaged one what can be read goes into a new one, and `recovered` says so.
+        """
         self.folder = folder
-        self.store = Store(folder.database, folder.backups)
+        self.recovered: str | None = None
+        try:
+            self.store = Store(folder.database, folder.backups)
+        except DamagedFile:
+            self.recovered = recover(folder.database, folder.backups).sentence
+            self.store = Store(folder.database, folder.backups)
         self._preferences = Preferences(folder.settings)
         self.models = ModelService(folder, self._preferences)
         self.downloads = DownloadService(folder, self._preferences)
@@ -35,10 +47,16 @@ class Plum:
         self.personas = Personas(folder.personas)
         self.adapters = AdapterService(folder, self.store, self.models, self.serving)
         self.imports = ImportService(folder, self.store, self.models, self.serving)
-        self.memory = MemoryService(folder, self.store, self.adapters)
         self.learning = LearnService(
             folder, self.store, self.models, self._preferences, self.serving
         )
+        self.forgetting = ForgetService(
+            folder, self.store, self.adapters, self.learning, self.serving
+        )
+        self.backups = BackupService(
+            folder, self.store, self.adapters, self.serving, self.forgetting
+        )
+        self.memory = MemoryService(self.store, self.forgetting)
         self.schedule = ScheduleService(self.learning, self.store, self._preferences)
 
     @property

@@ -6,7 +6,6 @@ import re
 
 from plum_desktop.base.types import WireMessage
 
-UNTITLED = "New chat"
 # Asked after the exchange itself, which the engine has read already, and still has after it.
 REQUEST: WireMessage = {
     "role": "user",

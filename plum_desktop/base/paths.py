@@ -35,6 +35,11 @@ class DataFolder:
         return self.root / "personas.json"
 
     @property
+    def window_place(self) -> Path:
+        """Where the window was when it was closed."""
+        return self.root / "window.json"
+
+    @property
     def models(self) -> Path:
         return private_folder(self.root / "models")
 

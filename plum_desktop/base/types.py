@@ -15,6 +15,10 @@ FactKind = Literal["asked", "said", "told", "topic", "former"]
 RunState = Literal["running", "paused", "interrupted", "done", "refused", "failed", "stopped"]
 AdapterState = Literal["ready", "refused", "undone", "deleted"]
 
+# What stands for a chat's id where facts of no chat were learned; chats' own are longer.
+NO_CHAT = "own"
+UNTITLED = "New chat"  # the title of a chat that has none yet
+
 
 class WireMessage(TypedDict):
     """One turn as the engine and an OpenAI-compatible client write it."""
@@ -116,6 +120,7 @@ class Fact:
     start: int | None = None  # span in the message's text, characters
     end: int | None = None
     last_recall: float | None = None  # probability of the right answer when last asked, 0..1
+    origin: str | None = None  # the chat whose words it repeats, where that is another; None: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from plum_desktop.cli.session import (
     Session,
     confirm,
     day,
+    duration,
     emit,
     json_option,
     one_line,
@@ -24,9 +25,11 @@ from plum_desktop.cli.session import (
 
 if TYPE_CHECKING:
     from plum_desktop.app.exchange import ImportReport
+    from plum_desktop.app.forget import ForgetPlan
 
 MATCH_START, MATCH_END = "\ue000", "\ue001"  # how a snippet marks what matches
 PROBLEMS_SHOWN = 10
+_GIVEN_UP = "An unfinished learning run holds it and is given up."
 
 
 @click.group()
@@ -192,20 +195,126 @@ def export(
 @json_option
 @pass_session
 def delete(session: Session, chat_ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Delete chats and every fact that rests on them.
+    """Delete chats and every fact that rests on them, from the backups too.
 
-    What an adapter has learned from them it still knows.
+    What was learned from them stays in memory; `chats forget` takes it out of there as well.
     """
-    store = session.plum.store
-    found = [store.chats.get(chat_id) for chat_id in chat_ids]
-    what = found[0].title if len(found) == 1 else _count(len(found), "chat")
+    plum = session.plum
+    plan = plum.forgetting.plan(chat_ids)
+    what = _named(plan.chats)
+    if plan.learned:
+        click.echo(f"{_learned(plan)} What was learned stays in memory.", err=True)
+    if plan.interrupted:
+        click.echo(_GIVEN_UP, err=True)
     confirm(f"Delete {what}?", yes)
-    store.chats.delete(*(chat.id for chat in found))
-    store.compact()
+    complete = plum.forgetting.delete([chat.id for chat in plan.chats])
     if as_json:
-        emit({"deleted": [chat.id for chat in found]})
+        emit({"deleted": [chat.id for chat in plan.chats], "complete": complete})
+        return
+    click.echo(f"Deleted {what}.")
+    if plan.learned:
+        click.echo("What was learned from it is forgotten with `chats forget --deleted`.")
+    _say_whether(complete)
+
+
+@chats.command()
+@click.argument("chat_ids", metavar="[CHAT_ID]...", nargs=-1)
+@click.option("--message", "message_id", metavar="ID", help="One message and its reply instead.")
+@click.option("--deleted", is_flag=True, help="What is still remembered of deleted chats.")
+@click.option("--all", "every", is_flag=True, help="Every chat.")
+@yes_option
+@json_option
+@pass_session
+def forget(
+    session: Session,
+    chat_ids: tuple[str, ...],
+    message_id: str | None,
+    deleted: bool,
+    every: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Delete chats, and everything that was learned with them.
+
+    Rows, search, facts, unfinished learning, backups, and each run's memory that has seen them.
+    Newer memories that go with it are named first.
+    """
+    service = session.plum.forgetting
+    if sum([bool(chat_ids), message_id is not None, deleted, every]) != 1:
+        raise click.UsageError("Name chats, or give one of --message, --deleted and --all.")
+    if every:
+        chat_ids = tuple(chat.id for chat in session.plum.store.chats.list(archived=None))
+        if not chat_ids:
+            raise PlumError("There are no chats.")
+    if message_id is not None:
+        plan = service.plan_message(message_id)
+        what = _count(len(service.deleted_with(message_id)), "message")
+    elif deleted:
+        plan = service.plan_orphans()
+        if not plan.adapters:
+            raise PlumError("Nothing is remembered of deleted chats.")
+        what = f"what is remembered of {_count(len(plan.learned), 'deleted chat')}"
     else:
-        click.echo(f"Deleted {what}.")
+        plan = service.plan(chat_ids)
+        what = _named(plan.chats)
+    _print_plan(plan)
+    confirm(f"Forget {what}, for good?", yes)
+    if message_id is not None:
+        complete = service.delete_message(message_id, learned=True)
+    elif deleted:
+        complete = service.forget_orphans()
+    else:
+        complete = service.forget([chat.id for chat in plan.chats])
+    if as_json:
+        again = [chat.id for chat in plan.relearn]
+        emit(
+            {
+                "forgotten": message_id or [chat.id for chat in plan.chats] or list(plan.learned),
+                "adapters_deleted": plan.adapters,
+                "serves": plan.serves,
+                "learn_again": again,
+                "seconds": plan.seconds,
+                "complete": complete,
+            }
+        )
+        return
+    click.echo(f"Forgot {what}.")
+    if plan.relearn:
+        click.echo(f"Learn the other {_count(len(plan.relearn), 'chat')} again: plum-desktop learn")
+    _say_whether(complete)
+
+
+def _print_plan(plan: ForgetPlan) -> None:
+    """Say what it takes before it is done; on stderr, since it is no result."""
+    if not plan.adapters:
+        click.echo("Nothing was learned from it.", err=True)
+    else:
+        serves = "an older memory serves" if plan.serves else "the model serves without memory"
+        click.echo(f"{_learned(plan)} Those memories are deleted; {serves} from then on.", err=True)
+    if plan.relearn:
+        takes = f", about {duration(plan.seconds)}" if plan.seconds else ""
+        click.echo(
+            f"These go with it and have to be learned again ({len(plan.relearn)}{takes}):", err=True
+        )
+        for chat in plan.relearn[:PROBLEMS_SHOWN]:
+            click.echo(f"  {chat.id[:12]}  {one_line(chat.title)}", err=True)
+        if (more := len(plan.relearn) - PROBLEMS_SHOWN) > 0:
+            click.echo(f"  and {more} more", err=True)
+    if plan.interrupted:
+        click.echo(_GIVEN_UP, err=True)
+
+
+def _learned(plan: ForgetPlan) -> str:
+    return f"{_count(len(plan.adapters), 'learning run')} learned with it."
+
+
+def _named(found: tuple[Chat, ...]) -> str:
+    return found[0].title if len(found) == 1 else _count(len(found), "chat")
+
+
+def _say_whether(complete: bool) -> None:
+    if not complete:
+        click.echo("Its last traces go as soon as no other Plum Desktop uses the files.", err=True)
 
 
 def _seconds(day: str | None) -> float | None:

@@ -12,6 +12,7 @@ import click
 from plum_desktop import __version__
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.cli.adapters import adapters
+from plum_desktop.cli.backup import backup
 from plum_desktop.cli.chat import chat
 from plum_desktop.cli.chats import chats
 from plum_desktop.cli.demo import demo
@@ -49,7 +50,7 @@ def root(context: click.Context, data_dir: Path | None) -> None:
 
 
 for command in (
-    demo, chat, chats, learn, memory, adapters, models, serve, evaluate, settings, doctor,
+    demo, chat, chats, learn, memory, adapters, models, serve, evaluate, backup, settings, doctor,
 ):  # fmt: skip
     root.add_command(command)
 

@@ -40,10 +40,14 @@ class Session:
     def plum(self) -> Plum:
         from plum_desktop.app.product import Plum
 
-        return Plum(self.folder)
+        plum = Plum(self.folder)
+        if plum.recovered:
+            click.echo(f"plum-desktop: {plum.recovered}", err=True)
+        return plum
 
     def close(self) -> None:
         if "plum" in self.__dict__:
+            self.plum.backups.look_after()
             self.plum.close()
 
 

@@ -49,6 +49,7 @@ def taken_back(stored: Sequence[Fact], new: Sequence[Conversation]) -> list[Fact
                         start=None,
                         end=None,
                         last_recall=None,
+                        origin=fact.chat_id,
                     )
     return list(found.values())
 

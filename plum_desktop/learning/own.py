@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Fact
+from plum_desktop.base.types import NO_CHAT, Fact
 from plum_desktop.learning.conversation import Conversation, Turn
 from plum_desktop.learning.words import content_stems, to_second_person
 
-HOME = "own"  # in place of a chat's id; those are longer
+HOME = NO_CHAT  # in place of a chat's id
 TITLE = "What you told Plum"
 _FEWEST, _MOST = 3, 40  # words
 

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from typing import Final, TypedDict, Unpack
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Attachment, Chat, FinishReason, Message, Role
+from plum_desktop.base.types import UNTITLED, Attachment, Chat, FinishReason, Message, Role
 from plum_desktop.store.connection import Connection, Row
 from plum_desktop.store.folders import folder_path
+from plum_desktop.store.forgetting import Doomed, erase
 from plum_desktop.store.lookup import check_fields, resolve, without_number
-from plum_desktop.store.search import optimize
 
 
 class _Place(enum.Enum):
@@ -50,7 +50,7 @@ class Chats:
 
     def create(
         self,
-        title: str = "New chat",
+        title: str = UNTITLED,
         *,
         persona: str | None = None,
         model: str | None = None,
@@ -95,11 +95,27 @@ class Chats:
         Pages may keep their words until `Store.compact`; adapters keep what they learned.
         """
         with self._connection.transaction():
-            for chat in [self.get(chat_id) for chat_id in chat_ids]:
-                self._connection.execute("DELETE FROM facts WHERE chat_id = ?", [chat.id])
-                self._connection.execute("DELETE FROM messages WHERE chat_id = ?", [chat.id])
-                self._connection.execute("DELETE FROM chats WHERE id = ?", [chat.id])
-            optimize(self._connection)
+            erase(self._connection, Doomed(tuple(self.get(chat_id).id for chat_id in chat_ids)))
+
+    def deleted_with(self, message_id: str) -> list[Message]:
+        """What goes when a message is deleted, it included.
+
+        A question goes with its replies and a reply with its question, and what was said after
+        them stays.  Where there is another version, this one goes with all that followed it.
+        """
+        message = self.message(message_id)
+        alone = len(self.siblings(message.id)) == 1
+        if alone and message.role == "assistant" and message.parent_id:
+            message = self.message(message.parent_id)
+            alone = len(self.siblings(message.id)) == 1
+        tree = self.tree(message.chat_id)
+        below, gone = {message.id}, [message]
+        for each in tree:
+            if each.parent_id in below:
+                gone.append(each)
+                if not alone:
+                    below.add(each.id)
+        return gone
 
     def add_message(
         self,

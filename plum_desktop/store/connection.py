@@ -31,6 +31,7 @@ class Connection:
         self.path = path
         self._lock = threading.RLock()
         self._closed = False
+        self.met_damage = False  # whether a page could not be read
         with self.sentences():
             # isolation_level=None: no implicit transactions, `transaction` alone begins one.
             self._sqlite = sqlite3.connect(
@@ -106,6 +107,11 @@ class Connection:
             finally:
                 target.close()
 
+    def copy_into(self, other: Connection) -> None:
+        """Put this whole database in the place of another's content: one transaction there."""
+        with self._lock, other._lock, self.sentences():
+            self._sqlite.backup(other._sqlite)
+
     def close(self) -> None:
         """Close; waits for a statement that runs in another thread.  Twice is once."""
         with self._lock:
@@ -121,6 +127,7 @@ class Connection:
             if self._closed:
                 raise PlumError("Nothing can be stored any more: it is closing.") from error
             if sentence := _sentence(error, self.path):
+                self.met_damage |= isinstance(sentence, DamagedFile)
                 raise sentence from error
             raise
 
@@ -149,7 +156,7 @@ def _sentence(error: sqlite3.Error, path: Path) -> PlumError | None:
 def damaged(path: Path) -> DamagedFile:
     """The sentence about a database that cannot be read."""
     return DamagedFile(
-        f"{path} is damaged; move it away, and put a copy from the backups folder in its place."
+        f"{path} is damaged; close every Plum Desktop and start again: what can be read is saved."
     )
 
 

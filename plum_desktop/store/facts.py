@@ -19,6 +19,7 @@ class FactFields(TypedDict, total=False):
     statement: str
     subject: str
     last_recall: float | None
+    origin: str | None
 
 
 class Facts:

@@ -17,10 +17,8 @@ class OpenMarker:
     """
 
     def __init__(self, database: Path) -> None:
-        stem = f".{database.name}.open-"
-        markers = [path for path in database.parent.iterdir() if path.name.startswith(stem)]
-        self._left = [path for path in markers if not FileLock(path).held_by_someone()]
-        self._lock = FileLock(database.with_name(f"{stem}{uuid.uuid4().hex}"))
+        self._left = [path for path in _markers(database) if not FileLock(path).held_by_someone()]
+        self._lock = FileLock(database.with_name(f"{_stem(database)}{uuid.uuid4().hex}"))
         self.unclean = bool(self._left)
         with disk_errors(self._lock.path):
             self._lock.try_acquire()
@@ -30,10 +28,28 @@ class OpenMarker:
         for path in self._left:
             _remove(path)
 
-    def close(self) -> None:
+    def close(self, *, leave: bool = False) -> None:
+        """`leave`: damage was met, so that the next one to open looks at every page."""
+        if leave:
+            self._lock.release()
+            return
         _remove(self._lock.path)  # first, so that nobody finds it without its lock
         self._lock.release()
         _remove(self._lock.path)  # Windows removes no open file
+
+
+def in_use(database: Path) -> bool:
+    """Whether any process has the database open."""
+    return any(FileLock(path).held_by_someone() for path in _markers(database))
+
+
+def _markers(database: Path) -> list[Path]:
+    stem = _stem(database)
+    return [path for path in database.parent.iterdir() if path.name.startswith(stem)]
+
+
+def _stem(database: Path) -> str:
+    return f".{database.name}.open-"
 
 
 def _remove(path: Path) -> None:

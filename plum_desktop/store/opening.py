@@ -7,13 +7,14 @@ from pathlib import Path
 
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import disk_errors
-from plum_desktop.store import backups, search
+from plum_desktop.store import search
 from plum_desktop.store.connection import Connection, damaged
+from plum_desktop.store.copies import copy
 from plum_desktop.store.schema import APPLICATION_ID, migrations, step_names
 
 
-def open_database(path: Path, backup_folder: Path, *, check: bool) -> Connection:
-    """Open `path`, made if missing, in the newest shape.  `check` looks at every page first.
+def open_database(path: Path, backup_folder: Path, *, checked: bool) -> Connection:
+    """Open `path`, made if missing, in the newest shape.  `checked` looks at every page first.
 
     Raises DamagedFile for what is no database of ours, PlumError for a newer one.  Before
     an upgrade the file is copied to `backup_folder`; an upgrade is done wholly or not at all.
@@ -24,11 +25,11 @@ def open_database(path: Path, backup_folder: Path, *, check: bool) -> Connection
     connection = Connection(path)
     try:
         with connection.sentences():
-            _recognise(connection)
-            _configure(connection)
-            if check:
-                _check(connection)
-            _upgrade(connection, backup_folder)
+            recognise(connection, path)
+            configure(connection)
+            if checked:
+                check(connection, path)
+            upgrade(connection, backup_folder)
             connection.pragma("foreign_keys", "ON")  # only now: an upgrade may rebuild tables
     except BaseException:
         connection.close()
@@ -36,9 +37,11 @@ def open_database(path: Path, backup_folder: Path, *, check: bool) -> Connection
     return connection
 
 
-def _recognise(connection: Connection) -> None:
-    """Refuse a file of another program or a newer version, before anything is written."""
-    path = connection.path
+def recognise(connection: Connection, path: Path) -> None:
+    """Refuse a file of another program or a newer version, before anything is written.
+
+    `path` is what the sentence calls it.
+    """
     if connection.pragma("schema_version") == 0:  # reads the header; 0: nothing in it yet
         return
     if connection.pragma("application_id") != APPLICATION_ID:
@@ -50,17 +53,17 @@ def _recognise(connection: Connection) -> None:
         )
 
 
-def _configure(connection: Connection) -> None:
-    connection.pragma("journal_mode", "WAL")
+def configure(connection: Connection, journal: str = "WAL") -> None:
+    connection.pragma("journal_mode", journal)
     connection.pragma("synchronous", "FULL")  # a power cut loses no word that was saved
     connection.pragma("secure_delete", "ON")
     connection.pragma("temp_store", "MEMORY")  # no word of a chat in the system's temporary folder
 
 
-def _check(connection: Connection) -> None:
-    """After an unclean end: every page.  A search index that disagrees is made anew."""
+def check(connection: Connection, path: Path) -> None:
+    """Look at every page.  A search index that disagrees is made anew.  Raises DamagedFile."""
     if connection.pragma("integrity_check(1)") != "ok":
-        raise damaged(connection.path)
+        raise damaged(path)
     if connection.pragma("application_id") != APPLICATION_ID:
         return  # the process ended before the first step
     for index in search.indexes(connection):
@@ -71,12 +74,16 @@ def _check(connection: Connection) -> None:
             connection.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
 
 
-def _upgrade(connection: Connection, backup_folder: Path) -> None:
+def upgrade(connection: Connection, backup_folder: Path | None) -> None:
+    """Bring the database to the newest shape, wholly or not at all, after a copy was made.
+
+    None: it is a copy itself.
+    """
     pending = migrations.pending(connection.db)
     if not pending:
         return
-    if migrations.applied(connection.db):
-        backups.create(connection, backup_folder, f"before-{pending[0].name}")
+    if backup_folder and migrations.applied(connection.db):
+        copy(connection, backup_folder, f"before-{pending[0].name}")
     with connection.transaction():  # and looks again, in case another process was faster
         migrations.apply(connection.db)
         if connection.query("PRAGMA foreign_key_check"):

@@ -37,6 +37,13 @@ def m002_attachments(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m003_forgetting(db: Database) -> None:
+    """What is being forgotten, until its last trace is gone; whose words a fact repeats."""
+    for statement in _M003:
+        db.execute(statement)
+
+
 _M001 = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     """
@@ -197,4 +204,16 @@ _M002 = (
         DELETE FROM drafts WHERE chat_id = old.id;
     END
     """,
+)
+
+_M003 = (
+    """
+    CREATE TABLE forgetting (
+        kind TEXT NOT NULL CHECK (kind IN ('chat', 'message', 'fact', 'learned')),
+        id TEXT NOT NULL,               -- learned: the chat that adapters are to forget
+        PRIMARY KEY (kind, id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # The chat whose words a fact of another chat, or of none, repeats; NULL: its own.
+    "ALTER TABLE facts ADD COLUMN origin TEXT",
 )

@@ -173,7 +173,7 @@ def _beginning(word: str) -> str:
 
 def optimize(connection: Connection) -> None:
     """Merge each index into one segment, so that no entry of a deleted message is left."""
-    for index in (_MESSAGES.index, _ATTACHMENTS.index):
+    for index in indexes(connection):
         connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")
 
 

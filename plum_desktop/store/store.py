@@ -10,10 +10,12 @@ from plum_desktop.base.errors import Busy
 from plum_desktop.base.types import MessageRef, SearchFilter, SearchHit
 from plum_desktop.store import search
 from plum_desktop.store.adapters import Adapters
+from plum_desktop.store.backups import Backups
 from plum_desktop.store.chats import Chats
 from plum_desktop.store.drafts import Drafts
 from plum_desktop.store.facts import Facts
 from plum_desktop.store.folders import Folders
+from plum_desktop.store.forgetting import Forgetting
 from plum_desktop.store.marker import OpenMarker
 from plum_desktop.store.opening import open_database
 from plum_desktop.store.runs import Runs
@@ -36,7 +38,7 @@ class Store:
         """
         marker = OpenMarker(path)
         try:
-            self._connection = open_database(path, backups, check=marker.unclean)
+            self._connection = open_database(path, backups, checked=marker.unclean)
         except BaseException:
             marker.close()
             raise
@@ -48,6 +50,8 @@ class Store:
         self.folders = Folders(self._connection)
         self.runs = Runs(self._connection)
         self.adapters = Adapters(self._connection)
+        self.forgetting = Forgetting(self._connection)
+        self.backups = Backups(self._connection, backups)
 
     def search(
         self, text: str, limit: int = 50, within: SearchFilter = UNARCHIVED
@@ -105,4 +109,4 @@ class Store:
     def close(self) -> None:
         """Close the database; twice is once."""
         self._connection.close()
-        self._marker.close()
+        self._marker.close(leave=self._connection.met_damage)

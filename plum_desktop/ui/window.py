@@ -31,6 +31,7 @@ from plum_desktop.ui.base.theme import apply_text_size, apply_theme, scaled, tex
 from plum_desktop.ui.chat.conversation import Conversation
 from plum_desktop.ui.chat.why import WhyPopup
 from plum_desktop.ui.crash_notice import CrashNotice
+from plum_desktop.ui.forgetter import Forgetter
 from plum_desktop.ui.learning.compare_page import ComparePage
 from plum_desktop.ui.learning.interrupted import InterruptedOffer
 from plum_desktop.ui.learning.learn_sheet import LearnSheet
@@ -77,7 +78,7 @@ class MainWindow(QMainWindow):
         self._wanted_mode: Mode = "full"  # where there is room for it
         self._leaving = False
         self._warm = False  # whether to load what the next reply will need
-        self._place_file = plum.folder.root / "window.json"
+        self._place_file = plum.folder.window_place
         self._last = load_place(self._place_file)
         self.commands = Commands(self)
         self._make_commands()
@@ -113,6 +114,7 @@ class MainWindow(QMainWindow):
         self._over_all = Overlay(self._whole)
         self._over_all.add(self.palette_sheet)
         self.tray = Tray(self.lessons, self)
+        self.forgetter = Forgetter(self.bridge, self)
         self._connect()
         self.commands.choose(plum.settings.keys)
         self.restoreGeometry(QByteArray(self._last.geometry))
@@ -186,9 +188,18 @@ class MainWindow(QMainWindow):
         side.chat_removed.connect(chat.forget)
         side.page_chosen.connect(self.show_page)
         side.learned_changed.connect(self.lessons.look_soon)
+        side.learned_changed.connect(self.lessons.look_whether_it_is_there)
         side.import_asked.connect(self.exchange.ask_for_import)
         side.export_asked.connect(self.exchange.ask_for_export)
         self.exchange.came_in.connect(self._on_chats_came)
+        for asker in (side, self.memory):
+            asker.forget_asked.connect(self._on_forget_asked)
+            asker.forget_deleted_asked.connect(self.forgetter.ask_deleted)
+        chat.delete_asked.connect(self.forgetter.ask_message)
+        self.forgetter.going.connect(side.chat_actions.hide)
+        self.forgetter.changed.connect(self._on_forgotten)
+        self.forgetter.forgot.connect(self._tell_forgotten)
+        self.forgetter.failed.connect(self.say)
         side.counted.connect(lambda count: chat.set_first(count == 0))
         actions = self.commands.actions
         side.add_commands(actions["temporary"], actions["side_bar"])
@@ -220,6 +231,7 @@ class MainWindow(QMainWindow):
         self.models.learn_asked.connect(self.open_sheet)
         self.models.news.connect(self._on_news)
         self.settings.setting_changed.connect(self._on_setting_changed)
+        self.settings.restored.connect(self._on_restored)
 
         self.status.learn_asked.connect(self.open_sheet)
         self.status.learning_asked.connect(lambda: self.show_page("learning"))
@@ -262,6 +274,9 @@ class MainWindow(QMainWindow):
                 store.chats.close_interrupted()
 
         self.bridge.ask(tidy, owner=self)
+        self.bridge.ask(self.plum.backups.look_after, owner=self, lane="slow")
+        if self.plum.recovered:
+            self.say(self.plum.recovered)
         self.side.refresh()
         self.models.refresh_files()  # the rest when its page is shown
         self.models.look_for_unfinished()
@@ -487,6 +502,28 @@ class MainWindow(QMainWindow):
         self.side.refresh()
         self.lessons.look_soon()
 
+    # Forgetting
+
+    def _on_forget_asked(self, chat_ids: list[str]) -> None:
+        self.side.commit_delete()
+        self.forgetter.ask_chats(chat_ids)
+
+    def _on_forgotten(self, chat_ids: list[str]) -> None:
+        self.side.chat_actions.show_again(chat_ids)
+        self._on_store_changed()
+        self._on_serving_changed()
+
+    def _tell_forgotten(self, sentence: str, again: bool) -> None:
+        learn = button(self.tr("Learn from my chats"), "plain", self.open_sheet)
+        self.tell(sentence, *([learn] if again else []))
+        announce(self, sentence)
+
+    def _on_restored(self) -> None:
+        self.side.set_current(None)
+        self.conversation.new_chat()
+        self._on_store_changed()
+        self._on_serving_changed()
+
     # Learning
 
     def open_sheet(self) -> None:
@@ -512,6 +549,8 @@ class MainWindow(QMainWindow):
             self.result.set_outcome(outcome)
             self._overlay.show_only(self.result)
         announce(self, outcome.message)
+        # What was deleted meanwhile lay in the run's folder, too.
+        self.bridge.ask(self.plum.forgetting.finish, owner=self, lane="slow")
         if not self.isActiveWindow():
             QApplication.alert(self)
             if outcome.state != "stopped" and self.plum.settings.notify == "on":

@@ -67,7 +67,10 @@ def test_delete_asks_first_and_takes_the_words(run, source: Path, data_folder) -
     assert "add --yes" in refused.err
     assert run("chats", "delete", "bread-1", "nothing", "--yes").status == 1
     assert len(run("chats", "list", "--json").rows) == 2
-    assert run("chats", "delete", "bread-1", "--yes", "--json").row == {"deleted": ["bread-1"]}
+    assert run("chats", "delete", "bread-1", "--yes", "--json").row == {
+        "deleted": ["bread-1"],
+        "complete": True,
+    }
     assert run("chats", "search", "sourdough").out == "Nothing matches.\n"
     for file in data_folder.root.rglob("*"):
         if file.is_file():

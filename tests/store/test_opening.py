@@ -16,6 +16,7 @@ from sqlite_utils import Database, Migrations
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.store import Store, opening, schema
+from plum_desktop.store.forgetting import Doomed
 
 OpenStore = Callable[[], Store]
 
@@ -48,6 +49,15 @@ ROWS["m002_attachments"] = (
         UPDATE chats SET temperature = 0.2 WHERE id = 'c1';
         INSERT INTO attachments (message_id, name, text) VALUES ('m1', 'a.txt', 'Dried leaves.');
         INSERT INTO drafts (chat_id, text) VALUES ('', 'Half a'), ('c1', 'thought');
+        COMMIT;
+    """
+)
+ROWS["m003_forgetting"] = (
+    ROWS["m002_attachments"]
+    + """
+        BEGIN;
+        UPDATE facts SET origin = 'c1' WHERE id = 'f2';
+        INSERT INTO forgetting (kind, id) VALUES ('chat', 'c0');
         COMMIT;
     """
 )
@@ -118,6 +128,7 @@ def test_a_new_database_has_exactly_this_shape(store: Store, data_folder: DataFo
         ("table", "attachments"),
         ("table", "attachments_fts"),
         ("table", "drafts"),
+        ("table", "forgetting"),
         ("index", "messages_of_parent"),
         ("index", "attachments_of_message"),
         ("index", "facts_of_message"),
@@ -177,6 +188,8 @@ def test_every_older_shape_upgrades(
     assert [hit.message_id for hit in store.search("leaves")] == ["m1"] * sent_files
     assert store.chats.get("c1").temperature == (0.2 if sent_files else None)
     assert store.drafts.get("c1") == ("thought" if sent_files else "")
+    pending = store.forgetting.pending()
+    assert pending == (Doomed(chats=("c0",)) if step == "m003_forgetting" else None)
     store.chats.delete("c1")
     assert store.search("tea") == []
     assert store.search("leaves") == []
@@ -322,7 +335,7 @@ def test_damage_after_an_unclean_end_is_found_before_it_is_used(
     damage_pages(data_folder.database)
     leave_uncleanly(data_folder)
     for _ in range(2):  # and again: it has not gone away
-        with pytest.raises(DamagedFile, match="backups folder"):
+        with pytest.raises(DamagedFile, match="start again"):
             open_store()
 
 
@@ -361,13 +374,13 @@ def test_a_file_that_may_not_be_read_is_a_sentence(
 def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The databases whose pages were all looked at."""
     looked_at: list[Path] = []
-    check = opening._check
+    check = opening.check
 
-    def note(connection: opening.Connection) -> None:
-        looked_at.append(connection.path)
-        check(connection)
+    def note(connection: opening.Connection, path: Path) -> None:
+        looked_at.append(path)
+        check(connection, path)
 
-    monkeypatch.setattr(opening, "_check", note)
+    monkeypatch.setattr(opening, "check", note)
     return looked_at
 
 

@@ -17,12 +17,15 @@ import numpy as np
 from plum_desktop.adapters.lora import LoraAdapter
 from plum_desktop.adapters.peft_format import write_peft
 from plum_desktop.app import titles
+from plum_desktop.app.backup import BackupService
 from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
 from plum_desktop.app.due import ScheduleService
+from plum_desktop.app.forget import ForgetService
 from plum_desktop.app.imports import Imported, ImportService
 from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.learn import LearnPlan, PlannedChat
+from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.product import Plum
 from plum_desktop.app.result_card import CardRow, ResultCard
 from plum_desktop.app.serving import Serving
@@ -248,6 +251,15 @@ class DoublePlum(Plum):
         self.chats = ChatService(self.store, serving, self._preferences)
         self.compare = CompareService(serving, self._preferences)
         self.learning = ScriptedLearning(self)  # type: ignore[assignment]
+        self.forgetting = ForgetService(
+            folder,
+            self.store,
+            self.adapters,
+            self.learning,
+            serving,  # type: ignore[arg-type]
+        )
+        self.memory = MemoryService(self.store, self.forgetting)
+        self.backups = BackupService(folder, self.store, self.adapters, serving, self.forgetting)
         self.schedule = ScheduleService(self.learning, self.store, self._preferences)
         imports = ScriptedImports(folder, self.store, self.models, serving)
         imports.script(self)

@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QResizeEvent,
 )
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QCheckBox,
     QComboBox,
     QFrame,
@@ -295,11 +296,14 @@ class Notice(QFrame):
         row.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignVCenter)
         self._text = text
         self._words = label(text, wrap=True)
-        row.addWidget(self._words, 1)
+        self._content = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._content.setSpacing(8)
+        self._content.addWidget(self._words, 1)
         self._buttons = QHBoxLayout()
         self._buttons.setSpacing(4)
         self._made: list[QPushButton] = []
-        row.addLayout(self._buttons)
+        self._content.addLayout(self._buttons)
+        row.addLayout(self._content, 1)
         self._cross = IconButton("close", self.tr("Close"), size=16)
         self._cross.setVisible(closable)
         self._cross.clicked.connect(self._on_cross)
@@ -317,7 +321,11 @@ class Notice(QFrame):
     def text(self) -> str:
         return self._text
 
-    def set_buttons(self, *buttons: QPushButton) -> None:
+    def set_buttons(self, *buttons: QPushButton, below: bool = False) -> None:
+        """Offer these in place of others; `below` the sentence, where there is little room."""
+        ways = QBoxLayout.Direction
+        self._content.setDirection(ways.TopToBottom if below else ways.LeftToRight)
+        self._buttons.setAlignment(Qt.AlignmentFlag.AlignLeading if below else Qt.AlignmentFlag(0))
         for old in self._made:
             self._buttons.removeWidget(old)
             old.hide()

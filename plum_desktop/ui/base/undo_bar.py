@@ -23,12 +23,21 @@ class UndoBar(Notice):
         self.time.timeout.connect(self.commit)
         self.hide()
 
-    def offer(self, text: str, undo: Step, commit: Step | None = None) -> None:
-        """Say what was done.  `commit` is for what is done on screen alone until then."""
+    def offer(
+        self, text: str, undo: Step, commit: Step | None = None,
+        instead: tuple[str, Step] | None = None,
+    ) -> None:  # fmt: skip
+        """Say what was done.  `commit` is for what is done on screen alone until then; a button
+        offers `instead` in its place.
+        """
         self.commit()
         self._steps = undo, commit
         self.say(text)
-        self.set_buttons(button(self.tr("Undo"), "quiet", self.undo))
+        buttons = [button(self.tr("Undo"), "quiet", self.undo)]
+        if instead:
+            name, step = instead
+            buttons.append(button(name, "quiet", lambda: self._do_instead(step)))
+        self.set_buttons(*buttons, below=len(buttons) > 1)
         self.setVisible(self._room)
         self.time.start()
         announce(self, text)
@@ -36,6 +45,10 @@ class UndoBar(Notice):
     def undo(self) -> None:
         if steps := self._take():
             steps[0]()
+
+    def _do_instead(self, step: Step) -> None:
+        if self._take():
+            step()
 
     def commit(self) -> None:
         """Do for good what could be undone until now."""

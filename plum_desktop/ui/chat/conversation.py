@@ -58,6 +58,7 @@ class Conversation(QWidget):
     models_asked = Signal()
     model_chosen = Signal(str)
     why_asked = Signal(str, str, QPoint)
+    delete_asked = Signal(str)
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
@@ -108,6 +109,7 @@ class Conversation(QWidget):
         self.list.link_clicked.connect(lambda address: ask_about_link(self, address))
         self.list.models_asked.connect(self.models_asked)
         self.list.why_asked.connect(self._on_why_asked)
+        self.list.delete_asked.connect(self._on_delete_asked)
         self.list.in_sight.connect(self._on_in_sight)
         self.welcome = Welcome(self._plum.folder)
         self.welcome.models_asked.connect(self.models_asked)
@@ -619,6 +621,10 @@ class Conversation(QWidget):
             lambda: self._plum.store.chats.show(chat_id, sibling),
             lambda _: self.open(chat_id), self._say, owner=self,
         )  # fmt: skip
+
+    def _on_delete_asked(self, turn: Turn) -> None:
+        if self._busy is None and self._chat:
+            self.delete_asked.emit(turn.id)
 
     def _on_why_asked(self, turn: Turn, place: QPoint) -> None:
         before = self.turns.turns()[: self.turns.row_of(turn.id)]

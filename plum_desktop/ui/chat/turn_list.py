@@ -44,6 +44,7 @@ class TurnList(QAbstractScrollArea):
     link_clicked = Signal(str)
     models_asked = Signal()
     why_asked = Signal(object, QPoint)
+    delete_asked = Signal(object)
     in_sight = Signal(list)
 
     def __init__(self, model: TurnModel) -> None:
@@ -195,6 +196,7 @@ class TurnList(QAbstractScrollArea):
         view.step_asked.connect(lambda step: self.step_asked.emit(view.turn, step))
         view.link_clicked.connect(self.link_clicked)
         view.models_asked.connect(self.models_asked)
+        view.delete_asked.connect(lambda: self.delete_asked.emit(view.turn))
         view.why_asked.connect(lambda place: self.why_asked.emit(view.turn, place))
         view.set_explains(self._explains)
         view.focused.connect(lambda: self._bring_into_sight(view))

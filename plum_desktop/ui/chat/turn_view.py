@@ -240,7 +240,8 @@ class TurnView(QWidget):
 
     Signals: again_asked, edit_asked, go_on_asked, quote_asked(text), file_asked(Attachment),
         step_asked(±1: an older or newer sibling), link_clicked(address), models_asked,
-        focused (by the keyboard: bring it into sight), why_asked(a place of the screen).
+        focused (by the keyboard: bring it into sight), why_asked(a place of the screen),
+        delete_asked.
     """
 
     again_asked = Signal()
@@ -253,6 +254,7 @@ class TurnView(QWidget):
     models_asked = Signal()
     focused = Signal()
     why_asked = Signal(QPoint)
+    delete_asked = Signal()
 
     def __init__(self, turn: Turn) -> None:
         super().__init__()
@@ -314,6 +316,9 @@ class TurnView(QWidget):
             self._why = IconButton("memory", self.tr("Memories near this answer"), size=16)
             self._why.clicked.connect(self._on_why)
             bar.addWidget(self._why)
+        self._delete = IconButton("delete", self.tr("Delete this message…"), size=16)
+        self._delete.clicked.connect(self.delete_asked)
+        bar.addWidget(self._delete)
         bar.addStretch(1)
         self._walker = QWidget()
         walk = QHBoxLayout(self._walker)
@@ -434,7 +439,9 @@ class TurnView(QWidget):
         return changed and not self._note.isHidden()
 
     def set_explains(self, explains: bool) -> None:
-        """Whether it can be asked what was learned near to an answer."""
+        """Whether it is of a stored chat: its messages can be deleted, and it can be asked what
+        was learned near to an answer.
+        """
         self._explains = explains
         self._show_actions()
 
@@ -511,6 +518,7 @@ class TurnView(QWidget):
         self._actions.setVisible(settled and (wanted or walking))
         self._copy.setVisible(wanted and bool(self._turn.text))
         self._quote.setVisible(wanted and bool(self._turn.text))
+        self._delete.setVisible(wanted and self._explains)
         self._change.setVisible(wanted and self._turn.state != "failed")  # it has a button then
         if self._why:
             self._why.setVisible(wanted and self._explains and bool(self._turn.text))

@@ -68,6 +68,11 @@ class Lessons(QObject):
 
         self._bridge.ask(self._service.interrupted, found, self.failed.emit, owner=self)
 
+    def look_whether_it_is_there(self) -> None:
+        """Whether the job that is offered still is: it goes when what it read is deleted."""
+        if self.interrupted:
+            self.look_for_interrupted()
+
     def _look(self) -> None:
         if self.running:
             return

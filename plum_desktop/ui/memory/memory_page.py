@@ -157,12 +157,16 @@ class TaughtDelegate(QStyledItemDelegate):
 
 
 class MemoryPage(Page):
-    """Signals: chat_chosen(chat id), learn_asked, facts_changed, serving_changed."""
+    """Signals: chat_chosen(chat id), learn_asked, facts_changed, serving_changed,
+    forget_asked(chat ids), forget_deleted_asked.
+    """
 
     chat_chosen = Signal(str)
     learn_asked = Signal()
     facts_changed = Signal()
     serving_changed = Signal()
+    forget_asked = Signal(list)
+    forget_deleted_asked = Signal()
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__(
@@ -228,7 +232,7 @@ class MemoryPage(Page):
             small(
                 self.tr(
                     "Leaving a fact out keeps it from being taught again; what a model knows "
-                    "already goes only with everything."
+                    "already goes with the chat it learned it from, or with everything."
                 ),
                 wrap=True,
             ),
@@ -238,6 +242,7 @@ class MemoryPage(Page):
             self.tr("Forget everything…"), "danger", self._confirm_everything
         )
         last.addWidget(self.everything_button)
+        self.body.addWidget(self._make_deleted())
         self.body.addLayout(last)
         self._show_memory(None)
 
@@ -251,6 +256,8 @@ class MemoryPage(Page):
         top.addWidget(self._title, 1)
         self._open = button(self.tr("Open the chat"), "quiet", self._on_open)
         top.addWidget(self._open, 0, Qt.AlignmentFlag.AlignTop)
+        self.forget_chat_button = button(self.tr("Forget the chat…"), "quiet", self._on_forget_chat)
+        top.addWidget(self.forget_chat_button, 0, Qt.AlignmentFlag.AlignTop)
         box.addLayout(top)
         self._count = small()
         box.addWidget(self._count)
@@ -270,6 +277,25 @@ class MemoryPage(Page):
         row.addStretch(1)
         box.addLayout(row)
         return right
+
+    def _make_deleted(self) -> QWidget:
+        """What is remembered of chats that are no more."""
+        self.deleted = QWidget()
+        row = QHBoxLayout(self.deleted)
+        row.setContentsMargins(0, 0, 0, 0)
+        self._deleted_words = small(wrap=True)
+        row.addWidget(self._deleted_words, 1)
+        self.forget_deleted_button = button(
+            self.tr("Forget them…"), "plain", self.forget_deleted_asked.emit
+        )
+        row.addWidget(self.forget_deleted_button)
+        self.deleted.hide()
+        return self.deleted
+
+    def _show_deleted(self, ids: list[str]) -> None:
+        said = self.tr("Plum still remembers {chats} that you deleted.")
+        self._deleted_words.setText(said.format(chats=words.chats(len(ids))))
+        self.deleted.setVisible(bool(ids))
 
     def _make_empty(self) -> QWidget:
         empty = QWidget()
@@ -301,6 +327,8 @@ class MemoryPage(Page):
             self._choose(wanted or (current.id if current else None))
 
         self._bridge.ask(self._memory.by_chat, show, self.say, owner=self)
+        orphans = self._bridge.plum.forgetting.orphans
+        self._bridge.ask(orphans, self._show_deleted, self.say, owner=self)
 
     def current_memory(self) -> ChatMemory | None:
         index = self.chats.currentIndex()
@@ -321,7 +349,9 @@ class MemoryPage(Page):
         self._show_memory(self.taught.memory_at(index.row()) if index.isValid() else None)
 
     def _show_memory(self, memory: ChatMemory | None) -> None:
-        self._open.setVisible(memory is not None and memory.chat is not None)
+        of_chat = memory is not None and memory.chat is not None
+        self._open.setVisible(of_chat)
+        self.forget_chat_button.setVisible(of_chat)
         if memory is None:
             self._title.setText("")
             narrowed = bool(self.search.text()) or self.state.currentData() is not None
@@ -345,6 +375,11 @@ class MemoryPage(Page):
         memory = self.current_memory()
         if memory and memory.chat:
             self.chat_chosen.emit(memory.chat.id)
+
+    def _on_forget_chat(self) -> None:
+        memory = self.current_memory()
+        if memory and memory.chat:
+            self.forget_asked.emit([memory.chat.id])
 
     def _on_exclusion_asked(self, fact_id: str, excluded: bool) -> None:
         act = self._memory.exclude if excluded else self._memory.include

@@ -16,6 +16,7 @@ from plum_desktop.ui.base.commands import Commands
 from plum_desktop.ui.base.controls import button, label, small
 from plum_desktop.ui.base.page import Page
 from plum_desktop.ui.base.words import breakable
+from plum_desktop.ui.settings.backup_row import BackupRow
 from plum_desktop.ui.settings.key_row import KeyRow
 from plum_desktop.ui.settings.setting_row import SettingRow
 
@@ -26,9 +27,10 @@ _GROUPS = (  # in their order; others follow
 
 
 class SettingsPage(Page):
-    """Signals: setting_changed(key)."""
+    """Signals: setting_changed(key), restored."""
 
     setting_changed = Signal(str)
+    restored = Signal()
 
     def __init__(self, bridge: Bridge, commands: Commands) -> None:
         super().__init__(self.tr("Settings"))
@@ -47,6 +49,7 @@ class SettingsPage(Page):
         self._none.hide()
         self.body.addWidget(self._none)
         self._make_rows()
+        self._make_backup_row()
         self._make_key_rows(commands)
         self.body.addLayout(self._make_place())
         self.body.addStretch(1)
@@ -68,6 +71,13 @@ class SettingsPage(Page):
             row.changed.connect(partial(self._set, field.name))
             self.rows[field.name] = row
             groups[field.metadata["group"]].add(row)
+
+    def _make_backup_row(self) -> None:
+        self.backups = BackupRow(self._bridge)
+        self.backups.told.connect(self.tell)
+        self.backups.failed.connect(self.say)
+        self.backups.restored.connect(self.restored)
+        self._group(self.tr("Backups")).add(self.backups)
 
     def _make_key_rows(self, commands: Commands) -> None:
         group = self._group(self.tr("Keys"))
@@ -110,6 +120,7 @@ class SettingsPage(Page):
         settings = self._bridge.plum.settings
         for key, row in self.rows.items():
             row.set_value(getattr(settings, key))
+        self.backups.refresh()
 
     def _set(self, key: str, value: object) -> None:
         if getattr(self._bridge.plum.settings, key) == value:
@@ -144,9 +155,9 @@ class _Group(QWidget):
         self._box.setContentsMargins(16, 8, 8, 8)
         self._box.setSpacing(0)
         box.addWidget(card)
-        self._rows: list[SettingRow | KeyRow] = []
+        self._rows: list[SettingRow | KeyRow | BackupRow] = []
 
-    def add(self, row: SettingRow | KeyRow) -> None:
+    def add(self, row: SettingRow | KeyRow | BackupRow) -> None:
         self._rows.append(row)
         self._box.addWidget(row)
 

@@ -28,6 +28,8 @@ class ChatActions(QObject):
     removed(chat id): deleted, for now or for good
     opened(chat id): it was on screen, and has come back
     export_asked(chat ids)
+    forget_asked(chat ids)
+    forget_deleted_asked: what was learned from chats that are deleted now
     learned_changed: what there is to learn may be another amount now
     """
 
@@ -35,6 +37,8 @@ class ChatActions(QObject):
     removed = Signal(str)
     opened = Signal(str)
     export_asked = Signal(list)
+    forget_asked = Signal(list)
+    forget_deleted_asked = Signal()
     learned_changed = Signal()
 
     def __init__(
@@ -74,6 +78,7 @@ class ChatActions(QObject):
         menu.addSeparator()
         menu.add(self.tr("Export…"), lambda: self.export_asked.emit([chat.id for chat in chats]))
         menu.add(self.tr("Delete"), lambda: self.delete(*chats), "Del")
+        menu.add(self.tr("Forget…"), lambda: self.forget_asked.emit([chat.id for chat in chats]))
         return menu
 
     def _add_move_menu(self, menu: QMenu, chats: Sequence[Chat]) -> None:
@@ -211,34 +216,49 @@ class ChatActions(QObject):
             text = self.tr("Deleted “{title}”.").format(title=title)
         else:
             text = self.tr("Deleted {chats}.").format(chats=words.chats(len(chats)))
-        if any(map(self.remembered, ids)):
+        remembered = any(map(self.remembered, ids))
+        if remembered:
             text += " " + (
                 self.tr("What was learned from it stays in memory.")
                 if len(chats) == 1
                 else self.tr("What was learned from them stays in memory.")
             )
+        forget = self.forget_deleted_asked.emit
         self._undo.offer(
-            text, lambda: self._bring_back(ids, on_screen), lambda: self._delete_for_good(ids)
-        )
-        self._chats.hide(ids)
-        for chat_id in ids:
-            self.removed.emit(chat_id)
+            text, lambda: self._bring_back(ids, on_screen), lambda: self._delete_for_good(ids),
+            (self.tr("Forget that too…"), lambda: self._delete_for_good(ids, forget))
+            if remembered else None,
+        )  # fmt: skip
+        self.hide(ids)
 
     def _bring_back(self, chat_ids: Sequence[str], on_screen: str | None) -> None:
         self._chats.bring_back(chat_ids)
         if on_screen:
             self.opened.emit(on_screen)
 
-    def _delete_for_good(self, chat_ids: Sequence[str]) -> None:
+    def hide(self, chat_ids: Sequence[str]) -> None:
+        """Take chats off the screen that somebody else is deleting."""
+        self._chats.hide(chat_ids)
+        for chat_id in chat_ids:
+            self.removed.emit(chat_id)
+
+    def show_again(self, chat_ids: Sequence[str]) -> None:
+        """They are gone, or were not deleted after all: show those that are there."""
+        self._refresh(lambda: self._chats.bring_back(chat_ids))
+        self.learned_changed.emit()
+
+    def _delete_for_good(self, chat_ids: Sequence[str], then: Then | None = None) -> None:
         def gone(_: object) -> None:
-            self._refresh(lambda: self._chats.bring_back(chat_ids))
-            self.learned_changed.emit()
+            self.show_again(chat_ids)
+            if then:
+                then()
 
         def failed(sentence: str) -> None:
-            gone(None)
+            self.show_again(chat_ids)
             self._bridge.failed.emit(sentence)
 
-        self._bridge.ask(lambda: self._store.chats.delete(*chat_ids), gone, failed, owner=self)
+        delete = self._bridge.plum.forgetting.delete
+        self._bridge.ask(lambda: delete(chat_ids), gone, failed, owner=self, lane="slow")
 
 
 class _Menu(QMenu):

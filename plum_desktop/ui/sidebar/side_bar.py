@@ -61,6 +61,8 @@ class SideBar(QFrame):
     learned_changed = Signal()
     import_asked = Signal()
     export_asked = Signal(list)
+    forget_asked = Signal(list)
+    forget_deleted_asked = Signal()
     counted = Signal(int)
 
     def __init__(self, bridge: Bridge) -> None:
@@ -155,6 +157,8 @@ class SideBar(QFrame):
         made.removed.connect(self.chat_removed)
         made.opened.connect(self.chat_chosen)
         made.export_asked.connect(self.export_asked)
+        made.forget_asked.connect(self.forget_asked)
+        made.forget_deleted_asked.connect(self.forget_deleted_asked)
         made.learned_changed.connect(self.learned_changed)
         return made
 
