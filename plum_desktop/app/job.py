@@ -137,7 +137,9 @@ class Job:
         store = self._parts.store
         if chat_id == own.HOME:
             return len(store.facts.of_chat(None))
-        return len(store.chats.branch(chat_id))
+        with contextlib.suppress(PlumError):  # deleted since
+            return len(store.chats.branch(chat_id))
+        return 0
 
     @property
     def run_id(self) -> str:
@@ -484,8 +486,11 @@ class Job:
                 before = now.get(fact.id)
                 if before and before.state != "excluded" and before.subject == fact.subject:
                     store.facts.update(fact.id, state=fact.state, last_recall=fact.last_recall)
+        there = {chat.id for chat in store.chats.list(archived=None)}  # some may be deleted since
         store.facts.add(
-            own.stored(fact) for fact in taught if not (fact.chat_id == own.HOME and fact.label)
+            own.stored(fact)
+            for fact in taught
+            if fact.chat_id in there or (fact.chat_id == own.HOME and not fact.label)
         )
 
     def _remember_speed(self, report: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plum_desktop.app import leftovers
 from plum_desktop.app.adapters import AdapterService
 from plum_desktop.app.chat import ChatService
 from plum_desktop.app.compare import CompareService
@@ -25,6 +26,7 @@ class Plum:
         """Raises PlumError where the database cannot be opened."""
         self.folder = folder
         self.store = Store(folder.database, folder.backups)
+        leftovers.clear(folder, self.store)
         self._preferences = Preferences(folder.settings)
         self.models = ModelService(folder, self._preferences)
         self.downloads = DownloadService(folder, self._preferences)
