@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-bench lint venv
+.PHONY: run test test-bench test-kills audit lint venv
 
 # Opens the window; where there is no display, runs the demo.
 run: venv
@@ -19,6 +19,17 @@ test-bench: venv
 	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py tests/e2e/test_life.py \
 		tests/e2e/test_forgetting.py tests/learning/test_spoiled_runs.py \
 		tests/learning/test_mlx_starter.py
+
+# Processes killed at random moments of a scripted life, and everything looked for after each.
+test-kills: venv
+	@PLUM_KILLS=$${PLUM_KILLS:-300} $(BIN)/pytest -s -o faulthandler_timeout=0 \
+		tests/reliability/test_kills.py
+
+# Known holes in what is pinned; asks a database on the internet, so no part of `make test`.
+audit:
+	@$(PYTHON) -m venv .venv/audit
+	@.venv/audit/bin/pip install --quiet pip-audit
+	@.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lint: venv
 	@$(BIN)/ruff check .

@@ -8,8 +8,11 @@ from __future__ import annotations
 import signal
 import sys
 
+from plum_desktop.base.privacy import keep_to_owner
+
 
 def main() -> None:
+    keep_to_owner()
     if sys.argv[1:2] == ["_worker"]:
         _work(sys.argv[2])
     else:

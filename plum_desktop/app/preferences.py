@@ -26,8 +26,9 @@ class Preferences:
 
     def set(self, key: str, value: object) -> None:
         """Check, convert and save one setting.  Raises PlumError."""
-        self._settings = stored.change(self.current, key, value)
-        stored.save(self._path, self._settings)
+        changed = stored.change(self.current, key, value)
+        stored.save(self._path, changed)
+        self._settings = changed
         self._stamp = self._file_stamp()
 
     def _file_stamp(self) -> int | None:

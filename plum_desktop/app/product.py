@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plum_desktop.app import leftovers
 from plum_desktop.app.adapters import AdapterService
 from plum_desktop.app.backup import BackupService
 from plum_desktop.app.chat import ChatService
@@ -38,6 +39,7 @@ class Plum:
         except DamagedFile:
             self.recovered = recover(folder.database, folder.backups).sentence
             self.store = Store(folder.database, folder.backups)
+        leftovers.clear(folder, self.store)
         self._preferences = Preferences(folder.settings)
         self.models = ModelService(folder, self._preferences)
         self.downloads = DownloadService(folder, self._preferences)

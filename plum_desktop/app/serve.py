@@ -1,7 +1,7 @@
 """An OpenAI-compatible server over the engine: small, for this machine, one answer at a time.
 
 Binds to loopback unless a key is set, and checks the Host and Origin headers, so that no web
-page can talk to it through the user's browser.
+page can talk to it through the user's browser.  Bodies, the line and patience are bounded.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from plum_desktop.app.connections import Connection
 from plum_desktop.base.errors import Busy, Cancelled, PlumError, WorkerCrashed
 from plum_desktop.base.types import WireMessage
 from plum_desktop.engine.client import Cancellation, ChatResult
 
 BODY_LIMIT = 1_000_000  # bytes
+BODY_SECONDS = 30.0  # for all of a body to come
 QUEUE_LIMIT = 64  # requests in line
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
@@ -129,6 +131,8 @@ class Server:
                 log_level="warning",
                 log_config=None,
                 server_header=False,
+                http=Connection,
+                ws="none",
                 timeout_graceful_shutdown=2,
             )
         )
@@ -169,9 +173,10 @@ class _Guard:
 
     def _refusal(self, request: Request) -> _Refusal | None:
         headers = request.headers
-        if not self._known("//" + headers.get("host", "")):
+        host = _name_in("//" + headers.get("host", ""))
+        if not host or (self._names is not None and host not in self._names):
             return _Refusal(403, "This Host is not served here.")
-        if "origin" in headers and not self._known(headers["origin"]):
+        if "origin" in headers and not self._may_ask(_name_in(headers["origin"]), host):
             return _Refusal(403, "This Origin is not served here.")
         if self._key and request.url.path != "/health":
             scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -180,13 +185,18 @@ class _Guard:
                 return _Refusal(401, "The API key is missing or wrong.", "authentication_error")
         return None
 
-    def _known(self, address: str) -> bool:
-        if self._names is None:  # bound to every address, hence with a key
-            return True
-        try:
-            return urlsplit(address).hostname in self._names
-        except ValueError:
-            return False
+    def _may_ask(self, origin: str | None, host: str) -> bool:
+        """Whether a page from `origin` may."""
+        # Bound to every address any name may be ours: then a page asks by the one it came from.
+        return origin == host if self._names is None else origin in self._names
+
+
+def _name_in(address: str) -> str | None:
+    """The host's name in an address, in lower case; None where there is none."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,10 +394,16 @@ def _text(content: Any) -> str | None:
 async def _body(request: Request) -> Any:
     """The request's JSON.  Raises _Refusal where it is too large or is none."""
     data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > BODY_LIMIT:
-            raise _Refusal(413, f"The request is larger than {BODY_LIMIT} bytes.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                data += part
+                if len(data) > BODY_LIMIT:
+                    raise _Refusal(413, f"The request is larger than {BODY_LIMIT} bytes.")
+    except TimeoutError:
+        raise _Refusal(408, f"The request did not come within {BODY_SECONDS:g} s.") from None
+    except ClientDisconnect:
+        raise _Refusal(400, "The request broke off.") from None  # nobody reads this
     try:
         return json.loads(bytes(data))
     except (ValueError, RecursionError):

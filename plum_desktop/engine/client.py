@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plum_desktop.base.child import Call, Child, Event
-from plum_desktop.base.errors import Cancelled, PlumError, WorkerCrashed
+from plum_desktop.base.errors import Cancelled, WorkerCrashed
 from plum_desktop.base.paths import worker_command
 from plum_desktop.base.types import WireMessage
 
@@ -427,10 +427,9 @@ class EngineClient:
         running._attach(call)
         try:
             return call.wait(on_event)
-        except (Cancelled, PlumError):
-            raise
         except BaseException:
-            # The caller's own callback failed: nobody wants the rest.
+            # Where the caller's own callback failed (a full disk, say) nobody wants the rest; a
+            # call that has ended hears nothing of it.
             call.cancel()
             raise
 

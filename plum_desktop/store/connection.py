@@ -38,6 +38,7 @@ class Connection:
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
         self.db = Database(self._sqlite, execute_plugins=False)
+        self._file = _identity(path)
 
     def query(self, sql: str, values: Values = ()) -> list[Row]:
         """Every row that a statement gives, as dictionaries."""
@@ -49,6 +50,7 @@ class Connection:
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement; how many rows it changed."""
         with self._lock, self.sentences():
+            self._require_file()
             return self._sqlite.execute(sql, _storable(values)).rowcount
 
     def insert(self, table: str, rows: Iterable[Row], *, ignore: bool = False) -> int:
@@ -86,6 +88,7 @@ class Connection:
                 with self.db.atomic():
                     yield
                 return
+            self._require_file()
             # IMMEDIATE: a transaction that first reads and then writes could not wait for
             # another process's writes, and would fail at once.
             self._sqlite.execute("BEGIN IMMEDIATE")
@@ -95,6 +98,14 @@ class Connection:
             except BaseException:
                 self.db.rollback()
                 raise
+
+    def _require_file(self) -> None:
+        """Refuse to write into a file that nobody will find again: it was moved or removed."""
+        if _identity(self.path) != self._file:
+            raise PlumError(
+                f"{self.path} was moved or removed while Plum Desktop was open, so nothing can be "
+                "stored; put it back and start again."
+            )
 
     def copy_to(self, path: Path) -> None:
         """Write the whole database, as of now, into the empty or missing file `path`."""
@@ -130,6 +141,15 @@ class Connection:
                 self.met_damage |= isinstance(sentence, DamagedFile)
                 raise sentence from error
             raise
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path names; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _sentence(error: sqlite3.Error, path: Path) -> PlumError | None:

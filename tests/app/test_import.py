@@ -380,3 +380,48 @@ def test_no_json_is_a_defect(store: Store, tmp_path: Path, records: list[Any]) -
     except PlumError:
         return
     assert report.added + report.skipped + len(report.problems) == len(records)
+
+
+def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a JSON value: what holds it, and its key there."""
+    for key in list(value) if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from nodes(value[key])
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_no_export_that_was_tampered_with_is_a_defect(
+    store: Store, tmp_path: Path, data: st.DataObject
+) -> None:
+    """Real exports, with something else in place of a few of their parts, or cut, or spoiled."""
+    name = data.draw(st.sampled_from(["chatgpt.json", "claude.json"]))
+    whole = json.loads((DATA / name).read_text())
+    records = len(whole)
+    for _ in range(data.draw(st.integers(1, 3))):
+        holder, key = data.draw(st.sampled_from(list(nodes(whole))))
+        if isinstance(holder, dict) and data.draw(st.booleans()):
+            del holder[key]
+        else:
+            holder[key] = data.draw(json_values | st.just(10**400) | st.just("\ud800"))
+    content = bytearray(json.dumps(whole).encode())
+    if data.draw(st.integers(0, 3)) == 0:
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        del content[data.draw(st.integers(1, len(content))) :]
+        records = 0  # it may be anything now
+    path = tmp_path / "conversations.json"
+    path.write_bytes(content)
+    before = len(store.chats.list(archived=None))
+    try:
+        report = import_file(store, path)
+    except PlumError:
+        assert len(store.chats.list(archived=None)) == before
+        return
+    assert len(store.chats.list(archived=None)) == before + report.added
+    if records:
+        assert report.added + report.skipped + len(report.problems) == records
+    for chat in store.chats.list(archived=None):
+        assert len(store.chats.branch(chat.id)) >= 1

@@ -76,14 +76,14 @@ def _inline_at(text: str, start: int) -> tuple[str, int] | None:
     """The formula that begins at `start`, and where it ends."""
     for opens, closes in _INLINE:
         if text.startswith(opens, start):
-            end = text.find(closes, start + len(opens))
+            end = text.find(closes, start + len(opens), start + _LONGEST)
             content = text[start + len(opens) : end]
             return (content, end + len(closes)) if end > 0 and content.strip() else None
     if text[start] != "$":
         return None
     # Dollars are money more often than not: what looks like a price or a variable of a shell
     # is none (as in Pandoc, and a little more careful).
-    end = text.find("$", start + 1)
+    end = text.find("$", start + 1, start + _LONGEST)
     content = text[start + 1 : end]
     before, after = text[start - 1 : start], text[end + 1 : end + 2]
     if end < 0 or not content or content != content.strip() or content.endswith("\\"):

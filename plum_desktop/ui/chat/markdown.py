@@ -1,7 +1,8 @@
 """A model's Markdown as blocks that Qt can show: safe HTML, and code on its own.
 
 Nothing in it can act: raw HTML is shown as text, pictures become links, and links keep only
-http, https and mailto.  No widgets.
+http, https and mailto.  Whatever a text is made of, showing it takes time and widgets by its
+length, not by its square: what would not is shown as it was written.  No widgets.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
@@ -27,6 +29,10 @@ from plum_desktop.ui.chat import formula
 
 _SCHEMES = ("http", "https", "mailto")
 _PROSE_AT_MOST = 3_000  # characters of one block, roughly: it ends with a paragraph
+_TOKEN_WEIGHT = 5  # characters that an element without text counts for: a rule, a table's cell
+_MARKDOWN_AT_MOST = 200_000  # characters; what is longer is shown as it was written
+_BLOCKS_AT_MOST = 300  # of one message; each is a widget
+_CELLS_AT_MOST = 1_000  # of a table; Qt lays out each
 _HIGHLIGHT_AT_MOST = 50_000  # characters; longer code is shown plain
 
 
@@ -57,6 +63,7 @@ def _parser() -> MarkdownIt:
     parser.add_render_rule("code_block", _nested_code)
     parser.add_render_rule("table_open", _table)
     formula.install(parser)
+    parser.core.ruler.after("block", "large_tables", _without_large_tables)
     return parser
 
 
@@ -83,39 +90,74 @@ def _nested_code(
     return f"<pre>{html.escape(tokens[index].content.rstrip())}</pre>"
 
 
+def _without_large_tables(state: StateCore) -> None:
+    """Put a table that is too large back into the lines that it was made of."""
+    kept: list[Token] = []
+    begun = cells = 0  # where the table under way starts among those kept
+    for token in state.tokens:
+        kept.append(token)
+        if token.type == "table_open":
+            begun, cells = len(kept) - 1, 0
+        cells += token.type in ("td_open", "th_open")
+        if token.type == "table_close" and cells > _CELLS_AT_MOST:
+            table = kept[begun]
+            assert table.map
+            lines = state.src.split("\n")[table.map[0] : table.map[1]]
+            source = Token("code_block", "", 0, level=table.level, content="\n".join(lines))
+            source.map = table.map
+            kept[begun:] = [source]
+    state.tokens = kept
+
+
 def blocks_of(text: str) -> list[Block]:
     """The blocks of a reply, which may be still growing."""
+    if len(text) > _MARKDOWN_AT_MOST:
+        return plain_blocks_of(text)
     parser = _parser()
     env: dict[str, Any] = {}
-    tokens = parser.parse(_break_lines(text), env)
+    text = _shown(text)
+    tokens = parser.parse(text, env)
     blocks: list[Block] = []
-    start = 0
+    start = weight = 0
 
     def prose(end: int) -> None:
         if start < end:
             rendered = parser.renderer.render(tokens[start:end], parser.options, env)
             blocks.append(Block("prose", rendered.strip()))
 
-    def is_long(end: int) -> bool:
-        return sum(len(each.content) for each in tokens[start:end]) > _PROSE_AT_MOST
-
     for at, token in enumerate(tokens):
-        if token.level == 0 and token.nesting >= 0 and is_long(at):
+        outside = token.level == 0 and token.nesting >= 0
+        if outside and len(blocks) >= _BLOCKS_AT_MOST and token.map:
+            rest = "\n".join(text.split("\n")[token.map[0] :])
+            return [*blocks, Block("code", _CODE_DIRECTIONS.sub("", rest))]
+        if outside and weight > _PROSE_AT_MOST:
             # What a growing reply has said already need not be laid out again and again.
             prose(at)
-            start = at
+            start, weight = at, 0
+        weight += len(token.content) + _TOKEN_WEIGHT
         if token.level == 0 and token.type in ("fence", "code_block"):
             prose(at)
             language = token.info.strip().split(maxsplit=1)[0] if token.info.strip() else ""
-            blocks.append(Block("code", token.content.rstrip("\n"), language))
-            start = at + 1
+            blocks.append(_code(token.content, language))
+            start, weight = at + 1, 0
     prose(len(tokens))
     return blocks
 
 
-def _break_lines(text: str) -> str:
+# What makes a text look like another one: an order of letters forced on what follows.  Marks and
+# isolates, which honest text in two directions needs, stay in prose.
+_DIRECTIONS = re.compile("[\u202a-\u202e]")
+_CODE_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def _shown(text: str) -> str:
     """NUL is not text, and a lone carriage return would hide what stands before it."""
-    return text.replace("\0", "\ufffd").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\0", "\ufffd").replace("\r\n", "\n").replace("\r", "\n")
+    return _DIRECTIONS.sub("", text)
+
+
+def _code(source: str, language: str) -> Block:
+    return Block("code", _CODE_DIRECTIONS.sub("", source).rstrip("\n"), language)
 
 
 _FENCE = re.compile(r"^```[ \t]*(\S*)[^\n]*\n(.*?)(?:^```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
@@ -123,22 +165,39 @@ _FENCE = re.compile(r"^```[ \t]*(\S*)[^\n]*\n(.*?)(?:^```[ \t]*$|\Z)", re.DOTALL
 
 def plain_blocks_of(text: str) -> list[Block]:
     """The blocks of what a person wrote: as typed, only fenced code set apart."""
-    text = _break_lines(text)
+    text = _shown(text)
     blocks: list[Block] = []
 
     def prose(part: str) -> None:
         part = part.strip("\n")
-        if part.strip():
-            lines = html.escape(part).replace("\n", "<br>")
+        for piece in _pieces(part) if part.strip() else ():
+            lines = html.escape(piece).replace("\n", "<br>")
             blocks.append(Block("prose", f'<p style="white-space: pre-wrap">{lines}</p>'))
 
     end = 0
     for fence in _FENCE.finditer(text):
+        if len(blocks) >= _BLOCKS_AT_MOST:
+            break
         prose(text[end : fence.start()])
-        blocks.append(Block("code", fence[2].rstrip("\n"), fence[1]))
+        blocks.append(_code(fence[2], fence[1]))
         end = fence.end()
     prose(text[end:])
     return blocks
+
+
+def _pieces(text: str) -> list[str]:
+    """A text that is very long, in parts that are laid out one at a time; no word is cut."""
+    if len(text) <= _MARKDOWN_AT_MOST:
+        return [text]
+    size = max(_PROSE_AT_MOST, len(text) // _BLOCKS_AT_MOST + 1)
+    pieces, start = [], 0
+    while start < len(text):
+        end = start + size
+        if end < len(text):
+            end = 1 + max(text.rfind("\n", start, end), text.rfind(" ", start, end)) or end
+        pieces.append(text[start:end])
+        start = end
+    return pieces
 
 
 def prose_style(theme: Theme, code_family: str, scaled: Callable[[int], int]) -> str:

@@ -117,7 +117,10 @@ class Prose(QTextBrowser):
         option = self.document().defaultTextOption()
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.document().setDefaultTextOption(option)
-        self.anchorClicked.connect(lambda url: self.link_clicked.emit(url.toString()))
+        # As it goes out, so that no letter that looks like another, or turns round what follows,
+        # makes an address read as somebody else's.
+        encoded = QUrl.ComponentFormattingOption.FullyEncoded
+        self.anchorClicked.connect(lambda url: self.link_clicked.emit(url.toString(encoded)))
 
     def set_html(self, html: str) -> None:
         style = prose_style(current_theme(), code_font().family(), scaled)
