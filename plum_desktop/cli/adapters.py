@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from plum_desktop.base.types import Adapter
 from plum_desktop.cli.session import (
     Session,
     confirm,
@@ -21,6 +20,7 @@ from plum_desktop.cli.session import (
 
 if TYPE_CHECKING:
     from plum_desktop.app.adapters import ExportFormat
+    from plum_desktop.base.types import Adapter
 
 BASE_SERVES = "The model now serves without memory."
 

@@ -12,6 +12,7 @@ import click
 from plum_desktop import __version__
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.cli.adapters import adapters
+from plum_desktop.cli.bench import bench
 from plum_desktop.cli.chat import chat
 from plum_desktop.cli.chats import chats
 from plum_desktop.cli.demo import demo
@@ -49,7 +50,7 @@ def root(context: click.Context, data_dir: Path | None) -> None:
 
 
 for command in (
-    demo, chat, chats, learn, memory, adapters, models, serve, evaluate, settings, doctor,
+    demo, chat, chats, learn, memory, adapters, models, serve, evaluate, bench, settings, doctor,
 ):  # fmt: skip
     root.add_command(command)
 
@@ -60,6 +61,11 @@ def _open_window(session: Session) -> None:
             "There is no display to open a window on; `plum-desktop --help` lists what works "
             "without one."
         )
+    # First what has no Qt: once Qt is there, it reads the source of every module that comes.
+    import markdown_it
+    import pygments.lexers  # noqa: F401
+
+    from plum_desktop.app import product  # noqa: F401
     from plum_desktop.ui.application import run as run_window
 
     status = run_window(session.folder)

@@ -1,0 +1,138 @@
+"""`plum-desktop bench`: how fast each part is, beside what others would use in its place."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from plum_desktop.cli.session import Session, emit, json_option, pass_session, table
+
+if TYPE_CHECKING:
+    from plum_desktop.app.bench.measure import Line
+
+
+@click.group()
+def bench() -> None:
+    """Measure Plum's parts side by side with their peers, as ratios.
+
+    Both sides work in turns; what is told are medians.  What is made for it lies in the data
+    folder's cache, and may be deleted.  Your own chats are not touched.
+    """
+
+
+def _runs(default: int):  # noqa: ANN202
+    text = "How often each side works."
+    return click.option("--runs", type=click.IntRange(min=1), default=default, show_default=True,
+                        help=text)  # fmt: skip
+
+
+def _sample(session: Session) -> Path:
+    folder = session.folder.cache / "bench"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _say(text: str) -> None:
+    """A passing word, for whoever sits there."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+
+def _show(name: str, lines: Iterable[Line], as_json: bool) -> None:
+    """Print lines: as JSON each as it comes, else as one table."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    if as_json:
+        emit({"bench": name, "cores": os.cpu_count(), "load": load})
+        for line in lines:
+            emit({"bench": name, **line.to_dict()})
+        return
+    found = list(lines)
+    _say("")
+    head = ("", "ours", "peer", "unit", "ratio", "runs", "wanted", "")
+    rows = [
+        (
+            line.what,
+            _number(line.ours),
+            _number(line.peer),
+            line.unit,
+            _number(line.ratio),
+            str(line.runs),
+            _wanted(line),
+            "" if line.holds else "MISSED",
+        )
+        for line in found
+    ]
+    table([head, *rows], "")
+    busy = "" if load is None else f"; load average {load:.1f} at the start"
+    click.echo(f"\n{os.cpu_count()} cores{busy}.  A ratio is ours to the peer's.")
+
+
+def _wanted(line: Line) -> str:
+    bounds = (str(line.wanted), f"{line.wanted_ratio} x" if str(line.wanted_ratio) else "")
+    return ", ".join(filter(None, bounds))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _store_size(command):  # noqa: ANN001, ANN202
+    for option in (
+        click.option("--characters", type=click.IntRange(min=1), default=800, show_default=True,
+                     help="In each message."),
+        click.option("--messages", type=click.IntRange(min=1), default=100, show_default=True,
+                     help="In each chat."),
+        click.option("--chats", type=click.IntRange(min=1), default=5_000, show_default=True,
+                     help="In the sample."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@bench.command()
+@_store_size
+@_runs(15)
+@click.option("--queries", type=click.IntRange(min=1), default=200, show_default=True,
+              help="How many searches.")  # fmt: skip
+@click.option("--growth", is_flag=True, help="At 10, 100 and 1,000 chats instead.")
+@json_option
+@pass_session
+def store(
+    session: Session, chats: int, messages: int, characters: int, runs: int, queries: int,
+    growth: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Open, list, search and write, against the bare sqlite3 module."""
+    from plum_desktop.app.bench import store as measured
+    from plum_desktop.app.bench.sample import Size
+
+    root = _sample(session)
+    if growth:
+        lines = measured.growth(root, runs, queries, _say)
+    else:
+        size = Size(chats, messages, characters)
+        lines = measured.bench(root, size, runs, queries, _say)
+    _show("store", lines, as_json)
+
+
+@bench.command()
+@_store_size
+@_runs(7)
+@click.option("--idle", type=click.FloatRange(min=0.1), default=20.0, show_default=True,
+              help="Seconds over which wake-ups are counted.")  # fmt: skip
+@json_option
+@pass_session
+def startup(
+    session: Session, chats: int, messages: int, characters: int, runs: int, idle: float,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """From the command to a usable window, against an empty PySide6 window."""
+    from plum_desktop.app.bench import startup as measured
+    from plum_desktop.app.bench.sample import Size
+
+    size = Size(chats, messages, characters)
+    _show("startup", measured.bench(_sample(session), size, runs, idle, _say), as_json)
