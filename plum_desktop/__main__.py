@@ -29,6 +29,10 @@ def _work(name: str) -> None:
         from plum_desktop.learning import worker as stage
 
         stage.main()
+    elif name == "peer":
+        from plum_desktop.peers import worker as peer
+
+        peer.main()
     elif name == "bare-window":
         from plum_desktop.peers import bare_window
 

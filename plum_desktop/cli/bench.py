@@ -13,6 +13,7 @@ import click
 from plum_desktop.cli.session import Session, emit, json_option, pass_session, table
 
 if TYPE_CHECKING:
+    from plum_desktop.app.bench.material import Model
     from plum_desktop.app.bench.measure import Line
 
 
@@ -136,3 +137,33 @@ def startup(
 
     size = Size(chats, messages, characters)
     _show("startup", measured.bench(_sample(session), size, runs, idle, _say), as_json)
+
+
+def _model(session: Session, threads: int) -> Model:
+    from plum_desktop.app.bench.material import Model
+
+    return Model.of(session.plum.models.file(), threads)
+
+
+_threads = click.option(
+    "--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Of each side."
+)
+_chats_file = click.option(
+    "--chats", "chats_file", type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="Conversations, one a line as JSON; default: those that ship with the program.",
+)  # fmt: skip
+
+
+@bench.command()
+@_threads
+@click.option("--tokens", type=click.IntRange(min=2), default=128, show_default=True,
+              help="Of each reply.")  # fmt: skip
+@_runs(7)
+@json_option
+@pass_session
+def serve(session: Session, threads: int, tokens: int, runs: int, as_json: bool) -> None:
+    """Chat through the whole app, against llama-cpp-python's bare loop."""
+    from plum_desktop.app.bench import serve as measured
+
+    lines = measured.bench(_sample(session), _model(session, threads), tokens, runs, _say)
+    _show("serve", lines, as_json)

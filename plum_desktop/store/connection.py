@@ -62,6 +62,11 @@ class Connection:
             cursor.row_factory = sqlite3.Row
             return [dict(row) for row in cursor.execute(sql, _storable(values)).fetchall()]
 
+    def tuples(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        """As `query`, in half the time: the columns of each row in order."""
+        with self._lock, self.sentences():
+            return self._sqlite.execute(sql, _storable(values)).fetchall()
+
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement; how many rows it changed."""
         with self._lock, self.sentences():
