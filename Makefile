@@ -16,7 +16,7 @@ test: lint
 # Our own conversations learned and asked about, life as it is, runs spoiled on purpose: an hour more.
 test-bench: venv
 	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py tests/e2e/test_life.py \
-		tests/learning/test_spoiled_runs.py
+		tests/learning/test_spoiled_runs.py tests/cli/test_bench_models.py
 
 lint: venv
 	@$(BIN)/ruff check .

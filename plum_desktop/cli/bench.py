@@ -167,3 +167,53 @@ def serve(session: Session, threads: int, tokens: int, runs: int, as_json: bool)
 
     lines = measured.bench(_sample(session), _model(session, threads), tokens, runs, _say)
     _show("serve", lines, as_json)
+
+
+@bench.command()
+@click.option("--gigabytes", type=click.FloatRange(min=0), default=0.0,
+              help="On random weights of this size; default: on the model in use.")  # fmt: skip
+@_runs(5)
+@json_option
+@pass_session
+def merge(session: Session, gigabytes: float, runs: int, as_json: bool) -> None:
+    """Merge an adapter into the model's file, against copying it."""
+    from plum_desktop.app.bench import merge as measured
+
+    lines = measured.bench(_sample(session), _model(session, 1), gigabytes, runs, _say)
+    _show("merge", lines, as_json)
+
+
+@bench.command()
+@_threads
+@_chats_file
+@_runs(8)
+@json_option
+@pass_session
+def train(
+    session: Session, threads: int, chats_file: Path | None, runs: int, as_json: bool
+) -> None:
+    """Train on what a run would, against transformers' Trainer with peft."""
+    from plum_desktop.app.bench import train as measured
+    from plum_desktop.app.bench.material import conversations
+
+    chats = conversations(chats_file, 100)
+    lines = measured.bench(_sample(session), _model(session, threads), chats, runs, _say)
+    _show("train", lines, as_json)
+
+
+@bench.command()
+@_threads
+@_chats_file
+@_runs(8)
+@json_option
+@pass_session
+def augment(
+    session: Session, threads: int, chats_file: Path | None, runs: int, as_json: bool
+) -> None:
+    """Make lessons, against asking the model for each of them, one request at a time."""
+    from plum_desktop.app.bench import augment as measured
+    from plum_desktop.app.bench.material import conversations
+
+    chats = conversations(chats_file, 100)
+    lines = measured.bench(_sample(session), _model(session, threads), chats, runs, _say)
+    _show("augment", lines, as_json)

@@ -62,7 +62,7 @@ def _open_window(session: Session) -> None:
             "without one."
         )
     # First what has no Qt: once Qt is there, it reads the source of every module that comes.
-    import markdown_it
+    import markdown_it  # noqa: F401
     import pygments.lexers  # noqa: F401
 
     from plum_desktop.app import product  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from plum_desktop.base import wire
@@ -45,11 +46,17 @@ class Peers:
 
         return {"flops": matmul_rate(request.args["threads"])}
 
+    def big_model(self, request: Request) -> None:
+        """Args: `path`, `gigabytes`.  Writes a model of random weights."""
+        from plum_desktop.peers.big_model import write
+
+        write(Path(request.args["path"]), request.args["gigabytes"])
+
 
 def main() -> None:
     """Serve requests until the parent is gone."""
     stdout = wire.claim_stdout()
     os.environ.update(_OFFLINE)
     peers = Peers()
-    names = ("llama", "generate", "training", "step", "matmul")
+    names = ("llama", "generate", "training", "step", "matmul", "big_model")
     wire.serve("peer", {name: getattr(peers, name) for name in names}, stdout)

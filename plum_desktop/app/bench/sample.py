@@ -91,7 +91,7 @@ def _conversation(words: Words, size: Size, number: int) -> tuple[Chat, list[Mes
     count = max(1, round(size.characters / _WORD))
     drawn = words.draw(size.messages * count + 5)
     created = _BEGAN + number * 7200.0
-    messages = []
+    messages: list[Message] = []
     for place in range(size.messages):
         role: Role = "assistant" if place % 2 else "user"
         messages.append(

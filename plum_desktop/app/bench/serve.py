@@ -72,9 +72,7 @@ def _against_bare(plum: Plum, peer: Child, runs: int, say: Say) -> Iterator[Line
         if number:  # the first of each warms up
             speeds.append((count / seconds, count / bare["seconds"]))
             firsts.append((first * 1000, bare["first_s"] * 1000))
-    yield of_pairs(
-        "tokens a second, whole app", "1/s", speeds, wanted_ratio=Bound(at_least=0.98)
-    )
+    yield of_pairs("tokens a second, whole app", "1/s", speeds, wanted_ratio=Bound(at_least=0.98))
     yield of_pairs("first token", "ms", firsts)
     later = statistics.median(ours - bare for ours, bare in firsts)
     yield Line("first token, later than bare", "ms", later, runs=runs, wanted=Bound(at_most=15))
@@ -116,9 +114,7 @@ def _adapter(root: Path, model: Model, tokens: int, runs: int, say: Say) -> Iter
             speeds.append((_speed(hot, tokens), _speed(merged, tokens)))
         yield of_pairs("tokens a second, hot adapter / merged", "1/s", speeds)
         swap = iter([job.adapter_gguf, None] * runs)
-        yield alone(
-            "adapter switched on or off", "ms", lambda: _swap(hot, next(swap)), 2 * runs
-        )
+        yield alone("adapter switched on or off", "ms", lambda: _swap(hot, next(swap)), 2 * runs)
     finally:
         hot.close()
         merged.close()

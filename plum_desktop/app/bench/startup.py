@@ -58,9 +58,7 @@ def bench(root: Path, size: Size, runs: int, idle_seconds: float, say: Say) -> I
             for process, earlier in zip((window, empty), before, strict=True)
         ]
         memory = [process.memory_info().rss / 1e6 for process in (window, empty)]
-    yield of_pairs(
-        "idle memory", "MB", [(memory[0], memory[1])], wanted_ratio=Bound(at_most=2)
-    )
+    yield of_pairs("idle memory", "MB", [(memory[0], memory[1])], wanted_ratio=Bound(at_most=2))
     # Both have a caret that blinks, once a second on and once off.
     yield Line("idle wake-ups", "a second", woken[0], woken[1])
     say("Asking for help")

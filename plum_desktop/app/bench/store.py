@@ -12,6 +12,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from plum_desktop.app import search
@@ -51,7 +52,7 @@ class Bare:
             self._sqlite.execute(f"PRAGMA {pragma}")
         self._sqlite.execute("SELECT id FROM chats LIMIT 1").fetchall()
 
-    def list(self) -> list[Chat]:
+    def chats(self) -> list[Chat]:
         rows = self._sqlite.execute(
             f"SELECT {_CHAT_COLUMNS} FROM chats WHERE archived = 0"
             " ORDER BY pinned DESC, updated DESC, number DESC"
@@ -144,12 +145,12 @@ class _Timed:
 
 def _listing(store: Store, bare: Bare, runs: int, say: Say) -> Line:
     say("Listing")
-    assert store.chats.list() == bare.list()
+    assert store.chats.list() == bare.chats()
     return in_turns(
         "list every chat",
         "ms",
         lambda: milliseconds(store.chats.list),
-        lambda: milliseconds(bare.list),
+        lambda: milliseconds(bare.chats),
         runs,
         wanted=Bound(at_most=20),
         wanted_ratio=_BESIDE,
@@ -165,8 +166,8 @@ def _searches(store: Store, bare: Bare, queries: int, say: Say) -> Iterator[Line
         say(f"Searching: {number + 1} of {queries}")
         pairs.append(
             (
-                milliseconds(lambda text=text: search.find(store, text)),
-                milliseconds(lambda text=text: bare.search(text)),
+                milliseconds(partial(search.find, store, text)),
+                milliseconds(partial(bare.search, text)),
             )
         )
     yield of_pairs("search, median", "ms", pairs, wanted_ratio=_BESIDE)
