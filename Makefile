@@ -18,7 +18,7 @@ test: lint
 test-bench: venv
 	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py tests/e2e/test_life.py \
 		tests/e2e/test_forgetting.py tests/learning/test_spoiled_runs.py \
-		tests/learning/test_mlx_starter.py
+		tests/learning/test_mlx_starter.py tests/cli/test_bench_models.py
 
 # Processes killed at random moments of a scripted life, and everything looked for after each.
 test-kills: venv

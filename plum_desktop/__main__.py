@@ -32,6 +32,14 @@ def _work(name: str) -> None:
         from plum_desktop.learning import worker as stage
 
         stage.main()
+    elif name == "peer":
+        from plum_desktop.peers import worker as peer
+
+        peer.main()
+    elif name == "bare-window":
+        from plum_desktop.peers import bare_window
+
+        bare_window.main()
     else:
         sys.exit(f"There is no worker {name!r}.")
 

@@ -6,10 +6,10 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from plum_desktop.app.backend import Backend, Trainer, cannot_learn, trainer_for
 from plum_desktop.app.estimate import Estimates
-from plum_desktop.app.job import Job, JobParts, Outcome, Progress
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.app.serving import Serving
@@ -25,6 +25,9 @@ from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.select import learnable
 from plum_desktop.models.local import ModelFile
 from plum_desktop.store import Store
+
+if TYPE_CHECKING:
+    from plum_desktop.app.job import Job, Outcome, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,9 @@ class LearnService:
         on_end: Callable[[Outcome], None],
         lock: FileLock,
     ) -> Job:
+        # Here, since it needs numpy, and the window opens without.
+        from plum_desktop.app.job import Job, JobParts
+
         spec = job.read_spec()
         parts = JobParts(
             self._folder, self._store, self._serving, Estimates(self._folder, file, spec.backend)

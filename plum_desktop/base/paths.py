@@ -110,6 +110,11 @@ def resource(*parts: str) -> Traversable:
 
 def worker_command(*arguments: str) -> list[str]:
     """Command line of a child of ours: `plum-desktop _worker …`, frozen or not."""
+    return program_command("_worker", *arguments)
+
+
+def program_command(*arguments: str) -> list[str]:
+    """Command line of this program itself: `plum-desktop …`, frozen or not."""
     if getattr(sys, "frozen", False):
-        return [sys.executable, "_worker", *arguments]
-    return [sys.executable, "-m", "plum_desktop", "_worker", *arguments]
+        return [sys.executable, *arguments]
+    return [sys.executable, "-m", "plum_desktop", *arguments]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Adapter
 from plum_desktop.cli.session import (
     Session,
     confirm,
@@ -22,6 +21,7 @@ from plum_desktop.cli.session import (
 
 if TYPE_CHECKING:
     from plum_desktop.app.adapters import ExportFormat
+    from plum_desktop.base.types import Adapter
 
 BASE_SERVES = "The model now serves without memory."
 

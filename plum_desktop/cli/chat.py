@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from plum_desktop.base.types import Chat, Message
 from plum_desktop.cli.session import Session, emit, json_option, pass_session
 
 if TYPE_CHECKING:
     from plum_desktop.app.product import Plum
     from plum_desktop.app.serving import MemoryMode
+    from plum_desktop.base.types import Chat, Message
 
 memory_option = click.option(
     "--memory", type=click.Choice(["merged", "adapter", "off", "retrieval", "hybrid"]),

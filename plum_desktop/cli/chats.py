@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Chat, SearchFilter, SearchHit
 from plum_desktop.cli.session import (
     Session,
     confirm,
@@ -26,6 +25,7 @@ from plum_desktop.cli.session import (
 if TYPE_CHECKING:
     from plum_desktop.app.exchange import ImportReport
     from plum_desktop.app.forget import ForgetPlan
+    from plum_desktop.base.types import Chat, SearchHit
 
 MATCH_START, MATCH_END = "\ue000", "\ue001"  # how a snippet marks what matches
 PROBLEMS_SHOWN = 10
@@ -131,6 +131,7 @@ def search(
     persona:teacher
     """
     from plum_desktop.app.search import parse
+    from plum_desktop.base.types import SearchFilter
 
     words, within = parse(
         text,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from plum_desktop.base.types import Fact
 from plum_desktop.cli.session import (
     Session,
     confirm,
@@ -15,6 +16,9 @@ from plum_desktop.cli.session import (
     table,
     yes_option,
 )
+
+if TYPE_CHECKING:
+    from plum_desktop.base.types import Fact
 
 
 @click.group()

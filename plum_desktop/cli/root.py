@@ -13,6 +13,7 @@ from plum_desktop import __version__
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.cli.adapters import adapters
 from plum_desktop.cli.backup import backup
+from plum_desktop.cli.bench import bench
 from plum_desktop.cli.chat import chat
 from plum_desktop.cli.chats import chats
 from plum_desktop.cli.demo import demo
@@ -50,7 +51,8 @@ def root(context: click.Context, data_dir: Path | None) -> None:
 
 
 for command in (
-    demo, chat, chats, learn, memory, adapters, models, serve, evaluate, backup, settings, doctor,
+    demo, chat, chats, learn, memory, adapters, models, serve, evaluate, bench, backup, settings,
+    doctor,
 ):  # fmt: skip
     root.add_command(command)
 
@@ -61,6 +63,11 @@ def _open_window(session: Session) -> None:
             "There is no display to open a window on; `plum-desktop --help` lists what works "
             "without one."
         )
+    # First what has no Qt: once Qt is there, it reads the source of every module that comes.
+    import markdown_it  # noqa: F401
+    import pygments.lexers  # noqa: F401
+
+    from plum_desktop.app import product  # noqa: F401
     from plum_desktop.ui.application import run as run_window
 
     status = run_window(session.folder)

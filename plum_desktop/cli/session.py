@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plum_desktop.base import log
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.paths import DataFolder, open_data_folder
 
 if TYPE_CHECKING:
     from plum_desktop.app.product import Plum
+    from plum_desktop.base.paths import DataFolder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,6 +31,9 @@ class Session:
     @cached_property
     def folder(self) -> DataFolder:
         """The data folder, made if missing; from here on there is a log."""
+        from plum_desktop.base import log
+        from plum_desktop.base.paths import open_data_folder
+
         folder = open_data_folder(self._data_dir)
         log.start(folder.logs, "command")
         return folder

@@ -7,7 +7,6 @@ import dataclasses
 import click
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.settings import Settings
 from plum_desktop.cli.session import Session, emit, json_option, pass_session
 
 
@@ -22,6 +21,8 @@ def settings() -> None:
 @pass_session
 def get(session: Session, key: str | None, as_json: bool) -> None:
     """Print one setting, or all of them."""
+    from plum_desktop.base.settings import Settings
+
     values = dataclasses.asdict(session.plum.settings)
     if key is not None:
         if key not in values:

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Final, TypedDict, Unpack
 
 from plum_desktop.base.errors import PlumError
@@ -23,6 +23,7 @@ class _Place(enum.Enum):
 
 
 SHOWN_LEAF: Final = _Place.SHOWN_LEAF
+_COLUMNS = ", ".join(field.name for field in fields(Chat))
 
 
 class ChatFields(TypedDict, total=False):
@@ -264,14 +265,18 @@ class Chats:
         self, *, archived: bool | None = False, limit: int | None = None, offset: int = 0
     ) -> list[Chat]:
         """Pinned ones first, then by their last message, newest first; archived None: all."""
-        rows = self._connection.query(
-            """
-            SELECT * FROM chats WHERE :archived IS NULL OR archived = :archived
+        rows = self._connection.tuples(
+            f"""
+            SELECT {_COLUMNS} FROM chats WHERE :archived IS NULL OR archived = :archived
             ORDER BY pinned DESC, updated DESC, number DESC LIMIT :limit OFFSET :offset
             """,
             {"archived": archived, "limit": -1 if limit is None else limit, "offset": offset},
         )
-        return [_chat(row) for row in rows]
+        # By place: by name each of thousands would take twice as long.
+        return [
+            Chat(i, title, created, updated, folder, p == 1, a == 1, learn == 1, memory == 1, *rest)
+            for i, title, created, updated, folder, p, a, learn, memory, *rest in rows
+        ]
 
     def _insert(self, messages: Sequence[Message]) -> None:
         rows = [asdict(message) for message in messages]

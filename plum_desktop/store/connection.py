@@ -8,14 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
 from plum_desktop.base.errors import Busy, DamagedFile, DiskFull, PlumError
+
+
+@contextlib.contextmanager
+def _absent(*names: str) -> Iterator[None]:
+    """Have modules that are not loaded yet pass for not installed."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+# It looks for them so as to store their numbers.  We have none, and loading numpy takes as long
+# as a sixth of the window's start.
+with _absent("numpy", "pandas"):
+    from sqlite_utils import Database
 
 Row = dict[str, Any]
 Values = Sequence[Any] | Mapping[str, Any]
@@ -46,6 +63,11 @@ class Connection:
             cursor = self._sqlite.cursor()
             cursor.row_factory = sqlite3.Row
             return [dict(row) for row in cursor.execute(sql, _storable(values)).fetchall()]
+
+    def tuples(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        """As `query`, in half the time: the columns of each row in order."""
+        with self._lock, self.sentences():
+            return self._sqlite.execute(sql, _storable(values)).fetchall()
 
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement; how many rows it changed."""

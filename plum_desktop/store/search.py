@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ MATCH_START, MATCH_END = "\ue000", "\ue001"  # private use: no keyboard types th
 
 _SNIPPET_WORDS = 16
 _SNIPPET_CHARACTERS = 40  # on either side of a match, where words cannot be told apart
-_COMMON = 5_000  # messages; a word that more of them have is left out of what is looked up
+# Messages.  What more of them match is found newest first: so many cannot be ranked while
+# somebody types, and a word that more of them have is left out of what is looked up.
+_COMMON = 5_000
 _MOST_WORDS = 32  # FTS5 limits the depth of an expression
 # Thai, Lao, Burmese, Khmer, Japanese and Chinese put no space between words: to the index a
 # whole clause is one word.
@@ -49,6 +52,7 @@ def messages(
 ) -> list[SearchHit]:
     """Messages that have every word of `text`, the last as a prefix; best match first.
 
+    Where very many match, the newest come first; a last word of one letter is the whole word.
     After them come those that were sent with a file which has every word.
     """
     words = _words(text)
@@ -67,41 +71,61 @@ def _match(
     values: Row,
 ) -> list[SearchHit]:  # fmt: skip
     index = source.index
+    # Every word is quoted, hence nothing in it can be an operator.
+    expression = " ".join(f'"{word}"' for word in words)
+    if len(words[-1]) > 1:  # else it begins more words than can be looked through
+        expression += "*"
+    many = _exceeds(connection, index, expression, _COMMON)
+    # By rank and nothing else, which the index itself does: with more, SQLite sorts, slowly.
+    order, score = (f"{index}.rowid DESC", "0.0") if many else (2 * (f"{index}.rank",))
     rows = connection.query(
         f"""
         SELECT messages.chat_id, messages.id AS message_id, chats.title, messages.role,
-            snippet({index}, -1, :start, :end, '…', :words) AS snippet, messages.created
+            snippet({index}, -1, :start, :end, '…', :words) AS snippet, messages.created,
+            {score} AS score, messages.number
         FROM {index} JOIN {source.tables(f"{index}.rowid")}
         WHERE {index} MATCH :expression AND {condition}
-        ORDER BY {index}.rank, messages.number DESC LIMIT :limit
+        ORDER BY {order} LIMIT :limit
         """,
         {
             "start": MATCH_START,
             "end": MATCH_END,
             "words": _SNIPPET_WORDS,
-            # Every word is quoted, hence nothing in it can be an operator.
-            "expression": " ".join(f'"{word}"' for word in words) + "*",
+            "expression": expression,
             "limit": limit,
             **values,
         },
     )
+    # Of equals the newest first.
+    rows.sort(key=lambda row: (row.pop("score"), -row.pop("number")))
     return [SearchHit(**row) for row in rows]
+
+
+def _exceeds(connection: Connection, index: str, expression: str, most: int) -> bool:
+    """Whether more than `most` rows of an index match."""
+    rows = connection.query(
+        f"SELECT count(*) AS held FROM (SELECT 1 FROM {index} WHERE {index} MATCH ? LIMIT ?)",
+        [expression, most + 1],
+    )
+    return int(rows[0]["held"]) > most
 
 
 def titles(connection: Connection, text: str, limit: int, within: SearchFilter) -> list[SearchHit]:
     """Chats whose title has `text`, by their last message, newest first; no text: every chat."""
     condition, values = _condition(connection, within, "chats.updated", "chats.created")
-    rows = connection.query(
+    rows = connection.tuples(
         f"""
-        SELECT id AS chat_id, '' AS message_id, title, 'user' AS role, '' AS snippet, created
-        FROM chats WHERE {condition} ORDER BY updated DESC, number DESC
+        SELECT title, id, created FROM chats WHERE {condition} ORDER BY updated DESC, number DESC
         """,
         values,
     )
     # Here, since SQLite knows the small letters of ASCII only.
     wanted = " ".join(text.split()).casefold()
-    found = [row for row in rows if wanted in row["title"].casefold()]
-    return [SearchHit(**row) for row in found[:limit]]
+    found = (row for row in rows if wanted in row[0].casefold())
+    return [
+        SearchHit(chat_id, "", title, "user", "", created)
+        for title, chat_id, created in itertools.islice(found, limit)
+    ]
 
 
 def _condition(
@@ -151,7 +175,7 @@ def related(connection: Connection, beginnings: Sequence[str], limit: int) -> li
         """
         SELECT messages.chat_id, messages.id AS message_id
         FROM messages_fts JOIN messages ON messages.number = messages_fts.rowid
-        WHERE messages_fts MATCH ? ORDER BY messages_fts.rank, messages.number DESC LIMIT ?
+        WHERE messages_fts MATCH ? ORDER BY messages_fts.rank LIMIT ?
         """,
         [" OR ".join(_beginning(word) for word in chosen), limit],
     )

@@ -89,6 +89,12 @@ class Store:
         """All calls within are stored together or not at all; other threads wait."""
         return self._connection.transaction()
 
+    @property
+    def written(self) -> Path:
+        """The file that every change goes into first, by whichever process."""
+        path = self._connection.path
+        return path.with_name(f"{path.name}-wal")
+
     def data_version(self) -> int:
         """A number that differs from the last one if another process has changed anything."""
         return int(self._connection.pragma("data_version"))

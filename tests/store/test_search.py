@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plum_desktop.base.types import Attachment, Chat, Message, SearchFilter
-from plum_desktop.store import Store
+from plum_desktop.store import Store, search
 
 
 def add(store: Store, *texts: str) -> list[str]:
@@ -251,3 +251,20 @@ def test_a_filtered_search_over_many_messages_is_fast(store: Store) -> None:
     assert time.perf_counter() - started < 0.5
     assert len(hits) == 50
     assert {store.chats.get(hit.chat_id).folder for hit in hits} == {"F7"}
+
+
+def test_what_very_many_messages_have_is_found_newest_first(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_COMMON", 2)
+    best, _, newest = add(store, "tea tea tea", "tea and cake", "tea " + "or other things " * 20)
+    assert found(store, "tea")[0] == newest
+    assert found(store, "cake tea") == found(store, "tea cake")
+    monkeypatch.setattr(search, "_COMMON", 3)
+    assert found(store, "tea")[0] == best
+
+
+def test_a_last_word_of_one_letter_is_the_whole_word(store: Store) -> None:
+    whole, _ = add(store, "plan b", "plan beta")
+    assert found(store, "plan b") == [whole]
+    assert len(found(store, "plan be")) == 1

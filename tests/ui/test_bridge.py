@@ -144,3 +144,19 @@ def test_nothing_is_delivered_after_the_end(double: DoublePlum, qtbot: QtBot) ->
     qtbot.wait(20)
     assert told == []
     assert double.serving.on_progress is None
+
+
+def test_a_watch_rests_until_somebody_writes(
+    bridge: Bridge, qtbot: QtBot, double: DoublePlum
+) -> None:
+    changes: list[int] = []
+    bridge.store_changed.connect(lambda: changes.append(1))
+    bridge._watch.setInterval(20)
+    bridge.watch()
+    qtbot.wait_until(lambda: bridge._version is not None)
+    if bridge._told_of_writes:
+        qtbot.wait_until(lambda: not bridge._watch.isActive())
+    other = Store(double.folder.database, double.folder.backups)
+    other.chats.create("from elsewhere")
+    other.close()
+    qtbot.wait_until(lambda: changes == [1])

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from PySide6.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal, Slot
+from PySide6.QtCore import (
+    QCoreApplication,
+    QFileSystemWatcher,
+    QObject,
+    QThreadPool,
+    QTimer,
+    Signal,
+    Slot,
+)
 from shiboken6 import isValid
 
 from plum_desktop.base.errors import Cancelled, PlumError
@@ -37,6 +46,7 @@ log = logging.getLogger(__name__)
 _LANES: dict[Lane, int] = {"store": 1, "reply": 1, "count": 1, "slow": 2, "import": 1}
 _REDRAW_MS = 50  # most often that a growing reply is handed on
 _WATCH_MS = 2000
+_LOOKS = 3  # after a write that the system told of: a commit may wait for a slow disk
 _PATIENCE_MS = 8000  # at the end, for work under way
 
 
@@ -99,8 +109,12 @@ class Bridge(QObject):
         self._pace.timeout.connect(self._on_text_came)
 
         self._version: int | None = None
+        self._files = QFileSystemWatcher(self)
+        self._files.fileChanged.connect(self._on_written)
+        self._told_of_writes = False  # by the system
+        self._looks = 0  # how often still, after the last one
         self._watch = QTimer(self, interval=_WATCH_MS)
-        self._watch.timeout.connect(self._look_for_changes)
+        self._watch.timeout.connect(self._on_watch)
         plum.serving.on_progress = self._from_any_thread(self.engine_progressed.emit)
         plum.downloads.on_change = self._from_any_thread(self.download_changed.emit)
 
@@ -227,7 +241,22 @@ class Bridge(QObject):
 
     def watch(self) -> None:
         """Say `store_changed` from now on."""
-        self._watch.start()
+        # Elsewhere a file that is kept open may change untold, so there we look all the time.
+        linux = sys.platform == "linux"
+        self._told_of_writes = linux and self._files.addPath(str(self.plum.store.written))
+        self._on_written()
+
+    def _on_written(self, _path: str = "") -> None:
+        """Somebody writes, perhaps we: it is news once it is committed, a moment later."""
+        self._looks = _LOOKS
+        if not self._watch.isActive():  # else writes without end would put it off without end
+            self._watch.start()
+
+    def _on_watch(self) -> None:
+        self._look_for_changes()
+        self._looks -= 1
+        if self._told_of_writes and self._looks <= 0:
+            self._watch.stop()
 
     def _look_for_changes(self) -> None:
         def compare(version: int) -> None:

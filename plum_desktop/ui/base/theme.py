@@ -183,15 +183,17 @@ def set_property(widget: QWidget, name: str, value: object) -> None:
 def icon(name: str, colour: str, disabled: str = "") -> QIcon:
     """`resources/icons/<name>.svg` drawn in `colour`, sharp at 100 to 300% scale."""
     made = QIcon()
+    svg = resource("icons", f"{name}.svg").read_text(encoding="utf-8")
     for mode, tint in ((QIcon.Mode.Normal, colour), (QIcon.Mode.Disabled, disabled or colour)):
-        for size in (16, 20, 24, 32, 48, 64):
-            made.addPixmap(_drawn(name, tint, size), mode)
+        if mode == QIcon.Mode.Normal or tint != colour:  # else drawn already
+            renderer = QSvgRenderer(QByteArray(svg.replace("currentColor", tint).encode()))
+            drawn = [_drawn(renderer, size) for size in (16, 20, 24, 32, 48, 64)]
+        for pixmap in drawn:
+            made.addPixmap(pixmap, mode)
     return made
 
 
-def _drawn(name: str, colour: str, size: int) -> QPixmap:
-    svg = resource("icons", f"{name}.svg").read_text(encoding="utf-8")
-    renderer = QSvgRenderer(QByteArray(svg.replace("currentColor", colour).encode()))
+def _drawn(renderer: QSvgRenderer, size: int) -> QPixmap:
     pixmap = QPixmap(QSize(size, size))
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)

@@ -1,0 +1,219 @@
+"""`plum-desktop bench`: how fast each part is, beside what others would use in its place."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from plum_desktop.cli.session import Session, emit, json_option, pass_session, table
+
+if TYPE_CHECKING:
+    from plum_desktop.app.bench.material import Model
+    from plum_desktop.app.bench.measure import Line
+
+
+@click.group()
+def bench() -> None:
+    """Measure Plum's parts side by side with their peers, as ratios.
+
+    Both sides work in turns; what is told are medians.  What is made for it lies in the data
+    folder's cache, and may be deleted.  Your own chats are not touched.
+    """
+
+
+def _runs(default: int):  # noqa: ANN202
+    text = "How often each side works."
+    return click.option("--runs", type=click.IntRange(min=1), default=default, show_default=True,
+                        help=text)  # fmt: skip
+
+
+def _sample(session: Session) -> Path:
+    folder = session.folder.cache / "bench"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _say(text: str) -> None:
+    """A passing word, for whoever sits there."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+
+def _show(name: str, lines: Iterable[Line], as_json: bool) -> None:
+    """Print lines: as JSON each as it comes, else as one table."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    if as_json:
+        emit({"bench": name, "cores": os.cpu_count(), "load": load})
+        for line in lines:
+            emit({"bench": name, **line.to_dict()})
+        return
+    found = list(lines)
+    _say("")
+    head = ("", "ours", "peer", "unit", "ratio", "runs", "wanted", "")
+    rows = [
+        (
+            line.what,
+            _number(line.ours),
+            _number(line.peer),
+            line.unit,
+            _number(line.ratio),
+            str(line.runs),
+            _wanted(line),
+            "" if line.holds else "MISSED",
+        )
+        for line in found
+    ]
+    table([head, *rows], "")
+    busy = "" if load is None else f"; load average {load:.1f} at the start"
+    click.echo(f"\n{os.cpu_count()} cores{busy}.  A ratio is ours to the peer's.")
+
+
+def _wanted(line: Line) -> str:
+    bounds = (str(line.wanted), f"{line.wanted_ratio} x" if str(line.wanted_ratio) else "")
+    return ", ".join(filter(None, bounds))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _store_size(command):  # noqa: ANN001, ANN202
+    for option in (
+        click.option("--characters", type=click.IntRange(min=1), default=800, show_default=True,
+                     help="In each message."),
+        click.option("--messages", type=click.IntRange(min=1), default=100, show_default=True,
+                     help="In each chat."),
+        click.option("--chats", type=click.IntRange(min=1), default=5_000, show_default=True,
+                     help="In the sample."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@bench.command()
+@_store_size
+@_runs(15)
+@click.option("--queries", type=click.IntRange(min=1), default=200, show_default=True,
+              help="How many searches.")  # fmt: skip
+@click.option("--growth", is_flag=True, help="At 10, 100 and 1,000 chats instead.")
+@json_option
+@pass_session
+def store(
+    session: Session, chats: int, messages: int, characters: int, runs: int, queries: int,
+    growth: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Open, list, search and write, against the bare sqlite3 module."""
+    from plum_desktop.app.bench import store as measured
+    from plum_desktop.app.bench.sample import Size
+
+    root = _sample(session)
+    if growth:
+        lines = measured.growth(root, runs, queries, _say)
+    else:
+        size = Size(chats, messages, characters)
+        lines = measured.bench(root, size, runs, queries, _say)
+    _show("store", lines, as_json)
+
+
+@bench.command()
+@_store_size
+@_runs(7)
+@click.option("--idle", type=click.FloatRange(min=0.1), default=20.0, show_default=True,
+              help="Seconds over which wake-ups are counted.")  # fmt: skip
+@json_option
+@pass_session
+def startup(
+    session: Session, chats: int, messages: int, characters: int, runs: int, idle: float,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """From the command to a usable window, against an empty PySide6 window."""
+    from plum_desktop.app.bench import startup as measured
+    from plum_desktop.app.bench.sample import Size
+
+    size = Size(chats, messages, characters)
+    _show("startup", measured.bench(_sample(session), size, runs, idle, _say), as_json)
+
+
+def _model(session: Session, threads: int) -> Model:
+    from plum_desktop.app.bench.material import Model
+
+    return Model.of(session.plum.models.file(), threads)
+
+
+_threads = click.option(
+    "--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Of each side."
+)
+_chats_file = click.option(
+    "--chats", "chats_file", type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="Conversations, one a line as JSON; default: those that ship with the program.",
+)  # fmt: skip
+
+
+@bench.command()
+@_threads
+@click.option("--tokens", type=click.IntRange(min=2), default=128, show_default=True,
+              help="Of each reply.")  # fmt: skip
+@_runs(7)
+@json_option
+@pass_session
+def serve(session: Session, threads: int, tokens: int, runs: int, as_json: bool) -> None:
+    """Chat through the whole app, against llama-cpp-python's bare loop."""
+    from plum_desktop.app.bench import serve as measured
+
+    lines = measured.bench(_sample(session), _model(session, threads), tokens, runs, _say)
+    _show("serve", lines, as_json)
+
+
+@bench.command()
+@click.option("--gigabytes", type=click.FloatRange(min=0), default=0.0,
+              help="On random weights of this size; default: on the model in use.")  # fmt: skip
+@_runs(5)
+@json_option
+@pass_session
+def merge(session: Session, gigabytes: float, runs: int, as_json: bool) -> None:
+    """Merge an adapter into the model's file, against copying it."""
+    from plum_desktop.app.bench import merge as measured
+
+    lines = measured.bench(_sample(session), _model(session, 1), gigabytes, runs, _say)
+    _show("merge", lines, as_json)
+
+
+@bench.command()
+@_threads
+@_chats_file
+@_runs(8)
+@json_option
+@pass_session
+def train(
+    session: Session, threads: int, chats_file: Path | None, runs: int, as_json: bool
+) -> None:
+    """Train on what a run would, against transformers' Trainer with peft."""
+    from plum_desktop.app.bench import train as measured
+    from plum_desktop.app.bench.material import conversations
+
+    chats = conversations(chats_file, 100)
+    lines = measured.bench(_sample(session), _model(session, threads), chats, runs, _say)
+    _show("train", lines, as_json)
+
+
+@bench.command()
+@_threads
+@_chats_file
+@_runs(8)
+@json_option
+@pass_session
+def augment(
+    session: Session, threads: int, chats_file: Path | None, runs: int, as_json: bool
+) -> None:
+    """Make lessons, against asking the model for each of them, one request at a time."""
+    from plum_desktop.app.bench import augment as measured
+    from plum_desktop.app.bench.material import conversations
+
+    chats = conversations(chats_file, 100)
+    lines = measured.bench(_sample(session), _model(session, threads), chats, runs, _say)
+    _show("augment", lines, as_json)

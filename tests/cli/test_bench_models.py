@@ -1,0 +1,30 @@
+"""The benches that need minutes: a model chats, makes lessons and trains.  `make test-bench`."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.test_bench import lines_of
+
+
+def test_chat_beside_the_bare_loop(run) -> None:
+    found = lines_of(
+        run("bench", "serve", "--threads", "1", "--tokens", "4", "--runs", "1", "--json")
+    )
+    assert found["tokens a second, whole app"]["ratio"]
+    assert found["tokens a second, hot adapter / merged"]["ratio"]
+    assert found["tenth turn: tokens read, new ones"]["ratio"] < 1.2
+
+
+def test_lessons_and_training_beside_the_plain_way(run, tmp_path) -> None:
+    said = ("My sister Ines keeps goats in Bergen.", "How lovely; goats like company and rocks.")
+    roles = ("user", "assistant")
+    messages = [{"role": r, "content": c} for r, c in zip(roles, said, strict=True)]
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text(json.dumps({"id": "one", "messages": messages}) + "\n")
+    given = ("--threads", "1", "--chats", str(chats), "--runs", "1", "--json")
+    found = lines_of(run("bench", "augment", *given))
+    assert found["pairs a second"]["ratio"]
+    found = lines_of(run("bench", "train", *given))
+    assert len(found) == 3
+    assert all(row["ratio"] for row in found.values())
