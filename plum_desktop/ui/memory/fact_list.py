@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import (
     QAbstractListModel,
+    QCoreApplication,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -21,6 +22,7 @@ from plum_desktop.base.types import Fact
 from plum_desktop.ui.base.theme import Theme, current_theme, scaled, text_font
 from plum_desktop.ui.base.ticks import TEXT_LEFT, TickDelegate, paint_ground, visual
 
+translate = QCoreApplication.translate  # which lupdate knows by this name
 Index = QModelIndex | QPersistentModelIndex
 FactRole = Qt.ItemDataRole.UserRole + 2
 _BADGE, _BADGE_HIGH, _ROW = 116, 20, 38
@@ -87,13 +89,12 @@ class FactModel(QAbstractListModel):
 
 
 def state_word(fact: Fact) -> str:
-    source = QObject()
     return {
-        "waiting": source.tr("waiting"),
-        "learned": source.tr("learned"),
-        "weak": source.tr("weak"),
-        "excluded": source.tr("excluded"),
-        "contradicted": source.tr("no longer so"),
+        "waiting": translate("facts", "waiting"),
+        "learned": translate("facts", "learned"),
+        "weak": translate("facts", "weak"),
+        "excluded": translate("facts", "excluded"),
+        "contradicted": translate("facts", "no longer so"),
     }[fact.state]
 
 
