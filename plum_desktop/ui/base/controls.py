@@ -281,7 +281,8 @@ class Choice(QComboBox):
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
         painter = QPainter(self)
-        spot = QRect(self.width() - 28, (self.height() - 16) // 2, 16, 16)
+        size = scaled(16)
+        spot = QRect(self.width() - 12 - size, (self.height() - size) // 2, size, size)
         spot = QStyle.visualRect(self.layoutDirection(), self.rect(), spot)
         icon("down", current_theme().muted).paint(painter, spot)
 

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QListView, QStyleOptionViewItem
 
 from plum_desktop.base.types import Fact
 from plum_desktop.ui.base.theme import Theme, current_theme, scaled, text_font
-from plum_desktop.ui.base.ticks import TEXT_LEFT, TickDelegate, paint_ground, visual
+from plum_desktop.ui.base.ticks import TickDelegate, paint_ground, text_left, visual
 
 translate = QCoreApplication.translate  # which lupdate knows by this name
 Index = QModelIndex | QPersistentModelIndex
@@ -110,7 +110,7 @@ class FactDelegate(TickDelegate):
         view = option.widget
         width = view.viewport().width() if isinstance(view, QListView) else option.rect.width()
         rect = QFontMetrics(text_font(14)).boundingRect(
-            QRect(0, 0, max(80, width - TEXT_LEFT - scaled(_BADGE)), 4000),
+            QRect(0, 0, max(80, width - text_left() - scaled(_BADGE)), 4000),
             Qt.TextFlag.TextWordWrap, str(index.data()),
         )  # fmt: skip
         return QSize(width, max(scaled(_ROW), rect.height() + 2 * _air()))
@@ -123,7 +123,7 @@ class FactDelegate(TickDelegate):
         paint_ground(painter, option, theme)
         if index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
             self.paint_tick(painter, option, index, theme)
-        area = visual(option, option.rect.adjusted(TEXT_LEFT, _air(), -scaled(_BADGE), -_air()))
+        area = visual(option, option.rect.adjusted(text_left(), _air(), -scaled(_BADGE), -_air()))
         painter.setFont(text_font(14))
         gone = fact.state in ("excluded", "contradicted")
         painter.setPen(QColor(theme.muted if gone else theme.text))
