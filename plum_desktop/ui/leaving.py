@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMessageBox, QPushButton, QWidget
 
 from plum_desktop.ui.base.controls import Switch
 
+translate = QCoreApplication.translate  # which lupdate knows by this name
 Leaving = Literal["stay", "tray", "quit"]
 
 
@@ -21,19 +22,25 @@ def ask_before_leaving(
     `tray` says whether there is one to go on in.
     """
     box = QMessageBox(window)
-    box.setWindowTitle(_tr("Plum is learning"))
-    box.setText(_tr("Plum is still learning from your chats."))
+    box.setWindowTitle(translate("leaving", "Plum is learning"))
+    box.setText(translate("leaving", "Plum is still learning from your chats."))
     box.setInformativeText(
-        _tr("What is done so far is kept. You can go on when you open Plum next time.")
+        translate(
+            "leaving", "What is done so far is kept. You can go on when you open Plum next time."
+        )
     )
     roles = QMessageBox.ButtonRole
-    buttons: dict[Leaving, QPushButton] = {"stay": box.addButton(_tr("Stay"), roles.RejectRole)}
+    buttons: dict[Leaving, QPushButton] = {
+        "stay": box.addButton(translate("leaving", "Stay"), roles.RejectRole)
+    }
     if tray:
-        buttons["tray"] = box.addButton(_tr("Go on in the tray"), roles.AcceptRole)
-    buttons["quit"] = box.addButton(_tr("Quit and go on next time"), roles.AcceptRole)
+        buttons["tray"] = box.addButton(translate("leaving", "Go on in the tray"), roles.AcceptRole)
+    buttons["quit"] = box.addButton(
+        translate("leaving", "Quit and go on next time"), roles.AcceptRole
+    )
     box.setDefaultButton(buttons["stay"])
     box.setEscapeButton(buttons["stay"])
-    remember = Switch(_tr("Do this from now on, without asking"))
+    remember = Switch(translate("leaving", "Do this from now on, without asking"))
     box.setCheckBox(remember)
 
     def closed() -> None:
@@ -45,7 +52,3 @@ def ask_before_leaving(
     box.finished.connect(lambda _: closed())
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.open()
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("leaving", text)

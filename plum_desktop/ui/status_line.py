@@ -37,9 +37,9 @@ class StatusLine(QFrame):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._lessons = lessons
         row = QHBoxLayout(self)
-        row.setContentsMargins(16, 0, 12, 0)
+        row.setContentsMargins(12, 6, 12, 6)
         row.setSpacing(12)
-
+        row.addSpacing(4)
         self._sign = IconLabel("learning", tone="muted", size=18)
         row.addWidget(self._sign)
         self.text = ElidedLabel(pixels=13)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon, QWidget
 
@@ -13,6 +13,8 @@ from plum_desktop.ui.learning.lessons import Lessons
 
 if TYPE_CHECKING:
     from plum_desktop.app.job import Outcome
+
+translate = QCoreApplication.translate  # which lupdate knows by this name
 
 
 class Tray(QObject):
@@ -75,13 +77,13 @@ class Tray(QObject):
 def progress(lessons: Lessons) -> str:
     """How far learning is, in one line."""
     if lessons.progress is None:
-        return lessons.tr("Learning is about to start…")
+        return translate("tray", "Learning is about to start…")
     if lessons.paused:
-        return lessons.tr("Learning is paused")
+        return translate("tray", "Learning is paused")
     share = words.percent(lessons.progress.fraction)
     left = words.left(lessons.progress.seconds_left)
     done = f"{share}, {left}" if left else share
-    return lessons.tr("{what}: {done}").format(what=lessons.progress.text, done=done)
+    return translate("tray", "{what}: {done}").format(what=lessons.progress.text, done=done)
 
 
 def said(outcome: Outcome) -> str:

@@ -27,17 +27,16 @@ from plum_desktop.ui.base.controls import announce, button
 from plum_desktop.ui.base.export import AdapterExport
 from plum_desktop.ui.base.overlay import Overlay
 from plum_desktop.ui.base.page import Page
-from plum_desktop.ui.base.theme import apply_text_size, apply_theme, scaled, text_size
+from plum_desktop.ui.base.theme import apply_text_size, apply_theme, text_size
 from plum_desktop.ui.chat.conversation import Conversation
 from plum_desktop.ui.chat.why import WhyPopup
 from plum_desktop.ui.crash_notice import CrashNotice
 from plum_desktop.ui.forgetter import Forgetter
+from plum_desktop.ui.learning.cards import LearningCards
 from plum_desktop.ui.learning.compare_page import ComparePage
 from plum_desktop.ui.learning.interrupted import InterruptedOffer
-from plum_desktop.ui.learning.learn_sheet import LearnSheet
 from plum_desktop.ui.learning.learning_page import LearningPage
 from plum_desktop.ui.learning.lessons import Lessons
-from plum_desktop.ui.learning.result_card import ResultView
 from plum_desktop.ui.learning.scheduler import Scheduler
 from plum_desktop.ui.leaving import Leaving, ask_before_leaving
 from plum_desktop.ui.memory.memory_page import MemoryPage
@@ -47,7 +46,8 @@ from plum_desktop.ui.palette import Entry, Palette
 from plum_desktop.ui.place import Place, load_place, save_place
 from plum_desktop.ui.settings.settings_page import SettingsPage
 from plum_desktop.ui.sidebar.exchange import ChatExchange
-from plum_desktop.ui.sidebar.side_bar import Mode, SideBar
+from plum_desktop.ui.sidebar.room import SideRoom
+from plum_desktop.ui.sidebar.side_bar import SideBar
 from plum_desktop.ui.status_line import StatusLine
 from plum_desktop.ui.tray import Tray
 
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from plum_desktop.base.crash import CrashFile
     from plum_desktop.base.types import Adapter
 
-_NARROW, _NARROWEST = 820, 600  # below these widths: icons only, and no side bar
 _TEXT_SIZES = (80, 90, 100, 110, 125, 150, 175, 200)  # percent
 _RECENT = 12  # chats in the palette
 
@@ -75,7 +74,6 @@ class MainWindow(QMainWindow):
         self.bridge = Bridge(plum, self)
         self.lessons = Lessons(self.bridge, self)
         self.scheduler = Scheduler(self.bridge, self.lessons, self)
-        self._wanted_mode: Mode = "full"  # where there is room for it
         self._leaving = False
         self._warm = False  # whether to load what the next reply will need
         self._place_file = plum.folder.window_place
@@ -84,6 +82,8 @@ class MainWindow(QMainWindow):
         self._make_commands()
 
         self.side = SideBar(self.bridge)
+        self._room = SideRoom(self.side, self)
+        self._room.fitted.connect(self._show_side_buttons)
         self.conversation = Conversation(self.bridge)
         self.export = AdapterExport(self.bridge, self, self.tell, self.say)
         self.exchange = ChatExchange(self.bridge, self, self.tell, self.say)
@@ -104,12 +104,9 @@ class MainWindow(QMainWindow):
         self.crash = CrashNotice(crash)
         self._lay_out()
 
-        self.sheet = LearnSheet(self.lessons)
-        self.result = ResultView()
+        self.cards = LearningCards(self.lessons, self.export, self.stack)
+        self.sheet, self.result = self.cards.sheet, self.cards.result
         self.why = WhyPopup(self.bridge, self)
-        self._overlay = Overlay(self.stack)
-        for each in (self.sheet, self.result):
-            self._overlay.add(each)
         self.palette_sheet = Palette()
         self._over_all = Overlay(self._whole)
         self._over_all.add(self.palette_sheet)
@@ -119,9 +116,9 @@ class MainWindow(QMainWindow):
         self.commands.choose(plum.settings.keys)
         self.restoreGeometry(QByteArray(self._last.geometry))
         if self._last.side == "rail":
-            self._wanted_mode = "rail"
+            self._room.wanted = "rail"
         self.side.chats.set_closed(self._last.closed_folders)
-        self._fit_side()
+        self._room.fit()
 
     def _lay_out(self) -> None:
         right = QWidget()
@@ -165,7 +162,12 @@ class MainWindow(QMainWindow):
             ("learning", self.tr("Go to Learning"), "", lambda: show("learning")),
             ("models", self.tr("Go to Models"), "", lambda: show("models")),
             ("settings", self.tr("Settings"), "Ctrl+,", lambda: show("settings")),
-            ("side_bar", self.tr("Narrow or widen the side bar"), "Ctrl+B", self._on_side_asked),
+            (
+                "side_bar",
+                self.tr("Narrow or widen the side bar"),
+                "Ctrl+B",
+                lambda: self._room.switch(),
+            ),
             ("theme_system", self.tr("Theme: as the system"), "", lambda: theme("system")),
             ("theme_light", self.tr("Theme: light"), "", lambda: theme("light")),
             ("theme_dark", self.tr("Theme: dark"), "", lambda: theme("dark")),
@@ -210,10 +212,10 @@ class MainWindow(QMainWindow):
         chat.models_asked.connect(lambda: self.show_page("models"))
         chat.model_chosen.connect(self.models.use)
         chat.why_asked.connect(self.why.ask)
-        chat.header.side_asked.connect(self._on_side_asked)
+        chat.header.side_asked.connect(self._room.switch)
         for page in self.pages.values():
             if isinstance(page, Page):
-                page.side.clicked.connect(self._on_side_asked)
+                page.side.clicked.connect(self._room.switch)
 
         self.memory.chat_chosen.connect(self.open_chat)
         self.memory.learn_asked.connect(self.open_sheet)
@@ -237,17 +239,10 @@ class MainWindow(QMainWindow):
         self.status.learning_asked.connect(lambda: self.show_page("learning"))
         self.status.result_asked.connect(self._show_result)
         self.status.focus_lost.connect(lambda: self.pages[self.page].setFocus())
-        self.sheet.closed.connect(self._close_overlay)
-        self.sheet.models_asked.connect(lambda: self.show_page("models"))
-        self.result.kept.connect(self._on_kept)
-        self.result.compare_asked.connect(self.open_compare)
-        self.result.undo_asked.connect(self._on_undo_asked)
-        self.result.details_asked.connect(self._on_details_asked)
-        result_menu = self.export.menu(self.result.export_button, self._result_adapter)
-        self.result.export_asked.connect(
-            lambda: result_menu.popup(self.result.export_button.mapToGlobal(
-                self.result.export_button.rect().bottomLeft()))
-        )  # fmt: skip
+        self.cards.models_asked.connect(lambda: self.show_page("models"))
+        self.cards.compare_asked.connect(self.open_compare)
+        self.cards.learning_asked.connect(lambda: self.show_page("learning"))
+        self.cards.focus_lost.connect(lambda: self.pages[self.page].setFocus())
 
         for each in (self.crash, self.offer):
             each.closed.connect(lambda: self.pages[self.page].setFocus())
@@ -385,7 +380,7 @@ class MainWindow(QMainWindow):
         chat_id = self.conversation.chat_id or ""
         geometry = bytes(self.saveGeometry().data())
         closed = tuple(self.side.chats.closed())
-        place = Place(geometry, self._wanted_mode, self.page, chat_id, closed)
+        place = Place(geometry, self._room.wanted, self.page, chat_id, closed)
         save_place(self._place_file, place)
 
     # Pages
@@ -394,7 +389,7 @@ class MainWindow(QMainWindow):
         """chat, memory, learning, compare, models or settings."""
         page = self.pages[name]
         focus = QApplication.focusWidget()
-        self._close_overlay()
+        self.cards.close()
         self.stack.setCurrentWidget(page)
         self.side.show_page(name)
         if isinstance(page, Page):
@@ -452,28 +447,9 @@ class MainWindow(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._fit_side()
+        self._room.fit()
 
-    def _fit_side(self) -> None:
-        """Narrow the side bar where there is no room, and bring it back where there is."""
-        mode: Mode = self._wanted_mode
-        if self.width() < scaled(_NARROWEST):
-            mode = "hidden"
-        elif self.width() < scaled(_NARROW):
-            mode = "rail"
-        if mode != self.side.mode:
-            self.side.set_mode(mode)
-        self._show_side_buttons()
-
-    def _on_side_asked(self) -> None:
-        mode: Mode = "rail" if self.side.mode == "full" else "full"
-        if self.width() >= scaled(_NARROW):
-            self._wanted_mode = mode
-        self.side.set_mode(mode)
-        self._show_side_buttons()
-
-    def _show_side_buttons(self) -> None:
-        narrow = self.side.mode != "full"
+    def _show_side_buttons(self, narrow: bool) -> None:
         self.conversation.header.side.setVisible(narrow)
         for page in self.pages.values():
             if isinstance(page, Page):
@@ -531,23 +507,14 @@ class MainWindow(QMainWindow):
             self.show_page("learning")
             return
         self.side.commit_delete()
-        self.sheet.open()
-        self._overlay.show_only(self.sheet)
-
-    def _close_overlay(self) -> None:
-        focus = QApplication.focusWidget()
-        was_in = focus is not None and self._overlay.holds(focus)
-        self._overlay.show_only(None)
-        if was_in:
-            self.pages[self.page].setFocus()
+        self.cards.open_sheet()
 
     def _on_learning_ended(self, outcome: Outcome) -> None:
         if self.page == "learning":  # which says all that the card would
             self.learning.refresh(outcome.run.id)
             self.lessons.put_away()
         elif outcome.state != "stopped":
-            self.result.set_outcome(outcome)
-            self._overlay.show_only(self.result)
+            self.cards.show_result(outcome)
         announce(self, outcome.message)
         # What was deleted meanwhile lay in the run's folder, too.
         self.bridge.ask(self.plum.forgetting.finish, owner=self, lane="slow")
@@ -558,24 +525,7 @@ class MainWindow(QMainWindow):
 
     def _show_result(self) -> None:
         if self.lessons.outcome:
-            self.result.set_outcome(self.lessons.outcome)
-            self._overlay.show_only(self.result)
-
-    def _result_adapter(self) -> str | None:
-        outcome = self.lessons.outcome
-        return outcome.adapter.id if outcome and outcome.adapter else None
-
-    def _on_kept(self) -> None:
-        self._close_overlay()
-        self.lessons.put_away()
-
-    def _on_undo_asked(self) -> None:
-        self._close_overlay()
-        self.lessons.undo()
-
-    def _on_details_asked(self) -> None:
-        self.lessons.put_away()
-        self.show_page("learning")
+            self.cards.show_result(self.lessons.outcome)
 
     def _on_serving_changed(self) -> None:
         self._learn_what_is_remembered()
@@ -634,7 +584,7 @@ class MainWindow(QMainWindow):
         app = QApplication.instance()
         assert isinstance(app, QApplication)
         apply_text_size(app, percent)
-        self._fit_side()
+        self._room.fit()
 
     def _step_text_size(self, step: int) -> None:
         """The next larger or smaller size; it is seen at once and kept a moment later."""
@@ -676,8 +626,8 @@ class MainWindow(QMainWindow):
             self.palette_sheet.close_up()
         elif focus is self.side.search and self.side.search.text():
             self.side.search.clear()
-        elif self._overlay.shows(self.sheet):
-            self._close_overlay()
+        elif self.cards.shows(self.sheet):
+            self.cards.close()
         elif self.conversation.composer.editing:
             self.conversation.composer.cancel_edit()
         elif self.memory.editor.isVisible():
@@ -686,8 +636,8 @@ class MainWindow(QMainWindow):
             self.compare.stop()
         elif self.conversation.busy:
             self.conversation.stop()
-        elif self._overlay.shows(self.result):
-            self._close_overlay()
+        elif self.cards.shows(self.result):
+            self.cards.close()
         else:
             self.pages[self.page].setFocus()
 

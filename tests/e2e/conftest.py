@@ -14,11 +14,16 @@ from PySide6.QtCore import QLibraryInfo, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from plum_desktop.app import compare
 from plum_desktop.app.product import Plum
 from plum_desktop.ui.application import make_application
 from plum_desktop.ui.base.theme import apply_theme
 from plum_desktop.ui.window import MainWindow
 from tests.e2e.hands import Hands
+
+pytest.register_assert_rewrite("tests.e2e.chatting", "tests.e2e.teaching")
+
+_LONGEST = 48  # tokens of a reply
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +73,20 @@ def qapp() -> QApplication:
 
 
 @pytest.fixture
-def hands(qtbot: QtBot, qapp: QApplication, plum: Plum) -> Iterator[Hands]:
-    """Somebody before the real window on the real product, as `application.run` opens it."""
+def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As short as replies are here, side by side as well."""
+    monkeypatch.setattr(compare, "_MOST_TOKENS", _LONGEST)
+
+
+@pytest.fixture
+def hands(qtbot: QtBot, qapp: QApplication, plum: Plum, tmp_path: Path) -> Iterator[Hands]:
+    """Somebody before the real window on the real product, as `application.run` opens it.
+
+    Pictures go into PLUM_SHOTS, else beside the data folder.
+    """
     plum.set_setting("theme", "light")
     plum.set_setting("temperature", 0.0)
-    plum.set_setting("max_tokens", 48)
+    plum.set_setting("max_tokens", _LONGEST)
     plum.set_setting("context", 1024)
     apply_theme(qapp, plum.settings.theme)
     window = MainWindow(plum)
@@ -81,8 +95,7 @@ def hands(qtbot: QtBot, qapp: QApplication, plum: Plum) -> Iterator[Hands]:
     window.start()
     window.activateWindow()  # as a window manager does, and Xvfb has none
     qtbot.wait_until(window.isActiveWindow)
-    shots = os.environ.get("PLUM_SHOTS")
-    yield Hands(window, qtbot, Path(shots) if shots else None)
+    yield Hands(window, qtbot, Path(os.environ.get("PLUM_SHOTS") or tmp_path / "pictures"))
     window.leave()
     window.deleteLater()
     qtbot.wait(0)

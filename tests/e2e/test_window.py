@@ -1,6 +1,7 @@
 """The main job in the real window, by mouse and keyboard, with a real model that really learns.
 
-With PLUM_SHOTS=<folder> every step leaves a picture there.
+Every step takes a picture and looks whether it shows something; with PLUM_SHOTS=<folder> they
+are left there.
 """
 
 from __future__ import annotations
@@ -10,20 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 
-from plum_desktop.models.header import read_header
-from plum_desktop.ui.base.theme import current_theme
-from plum_desktop.ui.learning.run_table import LessonModel
-from plum_desktop.ui.sidebar.search_results import HitRole
+from plum_desktop.ui.base.theme import current_theme, text_size
+from tests.e2e import chatting, teaching
 from tests.e2e.hands import Hands
 
-PARROTS = "My sister Ines moved to Bergen in spring and keeps parrots. What could I bring her?"
-STORY = "I also work in a lighthouse near Ullapool. Please tell me a long story about it."
-NUTS = "I am allergic to hazelnuts, so I always carry a red inhaler. Which snacks are safe for me?"
-TEA = "How long should green tea steep?"
-ASKED = "Did we discuss my sister in Bergen?"
-_ENDED = ("said", "cut")
 _CHILD_SECONDS = 600
 
 
@@ -40,240 +32,33 @@ def test_the_whole_main_job(
         return
     request.getfixturevalue("tiny_learning")
     request.getfixturevalue("open_gate")
+    request.getfixturevalue("short_answers")
     hands: Hands = request.getfixturevalue("hands")
     failures: list[str] = []
     hands.window.bridge.failed.connect(failures.append)
     hands.window.lessons.failed.connect(failures.append)
 
-    begin(hands)
-    say_something(hands)
-    stop_and_ask_again(hands)
-    open_another_chat(hands)
-    search_and_jump(hands)
-    learn_and_chat_on(hands)
-    export_everything(hands, tmp_path)
-    ask_what_was_learned(hands)
-    undo(hands)
+    chatting.begin(hands)
+    chatting.say_something(hands)
+    chatting.stop_and_ask_again(hands)
+    chatting.open_another_chat(hands, tmp_path)
+    chatting.branch_off(hands)
+    chatting.put_into_a_folder(hands)
+    chatting.search_and_jump(hands)
+    chatting.use_the_palette(hands)
+    tea = teaching.learn_and_chat_on(hands)
+    teaching.export_everything(hands, tmp_path)
+    chatting.delete_and_undo(hands, tea)
+    teaching.ask_what_was_learned(hands)
+    teaching.compare(hands)
+    chatting.see_that_it_is_gone(hands, tea)
+    teaching.leave_out_and_forget(hands)
+    teaching.undo(hands)
     change_the_looks(hands)
+    enlarge_the_text(hands)
     hands.press("Ctrl+Q")
     assert not hands.window.isVisible()
     assert failures == []
-
-
-def begin(hands: Hands) -> None:
-    chat = hands.window.conversation
-    hands.wait(lambda: chat.model_name)
-    hands.wait(chat.welcome.isVisible)
-    assert chat.isAncestorOf(QApplication.focusWidget()), "one cannot write at once"
-    hands.look("first-run")
-
-
-def send(hands: Hands, text: str) -> None:
-    hands.type(text)
-    hands.press("Return")
-
-
-def reply(hands: Hands, turns: int) -> str:
-    """Wait until the reply that is turn number `turns` has ended."""
-    chat = hands.window.conversation
-    hands.wait(
-        lambda: chat.turns.rowCount() == turns and chat.turns.last().state in _ENDED, seconds=60
-    )
-    hands.wait(lambda: not chat.busy)
-    return chat.turns.last().text
-
-
-def say_something(hands: Hands) -> None:
-    window = hands.window
-    grown: list[str] = []
-    window.bridge.reply_grew.connect(lambda _chat, _message, text: grown.append(text))
-    hands.type(PARROTS)
-    hands.look("typed")
-    hands.press("Return")
-    hands.wait(lambda: len(grown) > 2, seconds=60)
-    hands.look("streaming")
-    said = reply(hands, 2)
-    assert grown[0] != grown[-1], "the reply came all at once"
-    assert said.startswith(grown[0].strip())
-    [stored] = window.plum.store.chats.list()
-    assert [each.text.strip() for each in window.plum.store.chats.branch(stored.id)] == [
-        PARROTS, said.strip(),
-    ]  # fmt: skip
-    hands.wait(lambda: window.status.text.whole() == "1 chat to learn")
-    hands.look("answered")
-
-
-def stop_and_ask_again(hands: Hands) -> None:
-    chat = hands.window.conversation
-    send(hands, STORY)
-    hands.wait(lambda: chat.turns.rowCount() == 4 and len(chat.turns.last().text) > 20, 60)
-    hands.press("Esc")
-    hands.wait(lambda: chat.turns.last().state == "stopped" and not chat.busy)
-    assert chat.turns.last().text
-    hands.look("stopped")
-
-    hands.click_button(chat.list, "Answer again")
-    reply(hands, 4)
-    hands.wait(lambda: chat.turns.last().place == (2, 2))
-    hands.look("answered-again")
-    hands.press("Ctrl+[")
-    hands.wait(lambda: chat.turns.last().state == "stopped")
-    hands.press("Ctrl+]")
-    hands.wait(lambda: chat.turns.last().state in _ENDED)
-
-
-def open_another_chat(hands: Hands) -> None:
-    window = hands.window
-    hands.press("Ctrl+N")
-    assert window.conversation.turns.rowCount() == 0
-    hands.look("new-chat")
-    send(hands, NUTS)
-    reply(hands, 2)
-    hands.wait(lambda: window.side.chats.chat_count() == 2)
-    hands.look("two-chats")
-
-
-def search_and_jump(hands: Hands) -> None:
-    window = hands.window
-    before = window.conversation.chat_id
-    hands.press("Ctrl+K")
-    hands.type("lighthouse")
-    hands.wait(window.side.hits.rowCount)
-    hands.wait(window.side.hit_list.isVisible)
-    hands.look("search")
-    hands.press("Down")
-    hands.press("Return")
-    hands.wait(lambda: window.conversation.chat_id != before)
-    turns = window.conversation.turns
-    hands.wait(lambda: turns.rowCount() == 4)
-    found = turns.row_of(window.side.hit_list.currentIndex().data(HitRole).message_id)
-    hands.wait(lambda: window.conversation.list.view_of(found).isVisible())
-    hands.look("jumped")
-    hands.press("Ctrl+K")
-    hands.press("Esc")
-    hands.wait(window.side.list.isVisible)
-
-
-def learn_and_chat_on(hands: Hands) -> None:
-    window, status = hands.window, hands.window.status
-    hands.wait(lambda: status.text.whole() == "2 chats to learn")
-    hands.click(status.learn_button)
-    hands.wait(window.sheet.learn_button.isEnabled)
-    assert window.sheet.title.text() == "Learn from 2 chats"
-    hands.look("sheet")
-    hands.click(window.sheet.review_button)
-    hands.wait(window.sheet.list.isVisible)
-    hands.look("sheet-list")
-    hands.click(window.sheet.learn_button)
-    hands.wait(lambda: window.lessons.job)
-    job = window.lessons.job
-    assert not window.sheet.isVisible()
-
-    hands.press("Ctrl+N")
-    send(hands, TEA)
-    reply(hands, 2)
-    assert window.lessons.job is job, "learning was over before it was chatted beside"
-    hands.wait(lambda: status.bar.value() > 0, seconds=60)
-    assert "%" in status.left.text()
-    hands.look("chatting-while-learning")
-
-    hands.click(status.pause_button)
-    hands.wait(lambda: job.paused)
-    assert status.text.whole() == "Learning is paused"
-    hands.look("paused")
-    hands.click(status.text)
-    assert window.page == "learning"
-    hands.wait(lambda: window.lessons.progress.state == "paused", seconds=60)
-    hands.look("paused-page")
-    share = status.bar.value()
-    hands.click(window.learning.now.pause_button)
-    hands.wait(lambda: not job.paused)
-    hands.wait(lambda: status.bar.value() > share, seconds=60)
-    hands.look("learning-page")
-    hands.press("Ctrl+N")
-    hands.wait(window.result.isVisible, seconds=300)
-    assert window.result.title.text() == "Learned 2 chats"
-    assert window.result.rows.texts()[0] == "Remembers"
-    hands.look("result")
-
-
-def export_everything(hands: Hands, folder: Path) -> None:
-    """The whole model from the card, the rest from the Learning page."""
-    window = hands.window
-    whole, alone, peft = folder / "whole.gguf", folder / "alone.gguf", folder / "peft"
-    hands.choose(window.result.export_button, "A whole model", "export-menu")
-    save_as(hands, whole, pictures=True)
-    hands.look("exported")
-    hands.click(window.result.keep_button)
-    assert not window.result.isVisible()
-
-    hands.click(window.side.page_buttons["learning"])
-    page = window.learning
-    hands.wait(lambda: page.model.rowCount() == 1)
-    assert page.model.index(0, LessonModel.STATE).data() == "In use"
-    hands.wait(page.details.export_button.isVisible)
-    hands.choose(page.details.export_button, "GGUF adapter")
-    save_as(hands, alone)
-    hands.choose(page.details.export_button, "PEFT folder")
-    save_as(hands, peft)
-    hands.look("learned-page")
-
-    tensors = set(read_header(whole).tensors)
-    assert "token_embd.weight" in tensors
-    learned = set(read_header(alone).tensors)
-    assert "blk.0.attn_q.weight.lora_a" in learned
-    assert {each.name for each in peft.iterdir()} == {
-        "adapter_config.json", "adapter_model.safetensors",
-    }  # fmt: skip
-
-    hands.click(window.side.page_buttons["memory"])
-    hands.wait(lambda: window.memory.fact_model.rowCount())
-    hands.look("memory-page")
-
-
-def save_as(hands: Hands, path: Path, *, pictures: bool = False) -> None:
-    """Through the warning and the file dialog to the word that it is done."""
-    warning = hands.opened(QMessageBox)
-    if pictures:
-        hands.look("export-warning", warning)
-    hands.click_button(warning, "Choose where…")
-    dialog = hands.opened(QFileDialog)
-    name = dialog.findChild(QLineEdit)
-    hands.click(name)
-    hands.press("Ctrl+A")
-    hands.type(str(path))
-    if pictures:
-        hands.look("export-dialog", dialog)
-    hands.press("Return")
-    page = hands.window.stack.currentWidget()
-    hands.wait(lambda: page.notice.text() == f"Exported to {path}.", seconds=60)
-    assert path.exists()
-
-
-def ask_what_was_learned(hands: Hands) -> None:
-    window = hands.window
-    chat, serving = window.conversation, window.plum.serving
-    hands.press("Ctrl+N")
-    assert chat.header.memory.isChecked()
-    send(hands, ASKED)
-    reply(hands, 2)
-    assert serving.served().memory == "hybrid"
-    hands.look("memory-on")
-    hands.click(chat.header.memory)
-    hands.wait(lambda: chat.header.memory.text() == "Memory off")
-    send(hands, ASKED)
-    reply(hands, 4)
-    hands.look("memory-off")
-
-
-def undo(hands: Hands) -> None:
-    window, page = hands.window, hands.window.learning
-    hands.click(window.side.page_buttons["learning"])
-    hands.wait(page.details.undo_button.isVisible)
-    hands.click(page.details.undo_button)
-    hands.wait(lambda: page.model.index(0, LessonModel.STATE).data() == "Undone")
-    assert window.plum.adapters.active() is None
-    hands.look("undone")
 
 
 def change_the_looks(hands: Hands) -> None:
@@ -298,3 +83,17 @@ def change_the_looks(hands: Hands) -> None:
     hands.click(chats.viewport(), chats.visualRect(window.side.chats.index_of(oldest)).center())
     hands.wait(lambda: window.page == "chat" and window.conversation.chat_id == oldest)
     hands.look("chat-dark")
+
+
+def enlarge_the_text(hands: Hands) -> None:
+    window = hands.window
+    for _ in range(4):
+        hands.press("Ctrl+=")
+    assert text_size() == 150
+    hands.wait(lambda: window.plum.settings.text_size == 150)
+    hands.look("larger-chat")
+    for page in ("learning", "memory", "models", "settings"):
+        hands.click(window.side.page_buttons[page])
+        hands.look(f"larger-{page}")
+    hands.press("Ctrl+0")
+    assert text_size() == 100

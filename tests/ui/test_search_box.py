@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import SearchFilter
 from plum_desktop.ui.sidebar.search_box import Chip, SearchBox
-from plum_desktop.ui.sidebar.search_results import from_match
+from plum_desktop.ui.sidebar.search_results import from_match, shortened
 from plum_desktop.ui.sidebar.side_bar import SideBar
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
@@ -147,3 +147,16 @@ def test_days_begin_at_midnight(qtbot: QtBot) -> None:
 )
 def test_the_match_is_where_it_can_be_seen(snippet: str, shown: str) -> None:
     assert from_match(snippet) == shown
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        (9, "a \ue000parrot\ue001…"), (5, "a \ue000par\ue001…"), (2, "a…"),
+        (18, "a \ue000parrot\ue001 climbs ro…"), (99, "a \ue000parrot\ue001 climbs ropes"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_ends_in_an_ellipsis_and_no_mark_stays_open(
+    kept: int, shown: str
+) -> None:
+    assert shortened("a \ue000parrot\ue001 climbs ropes", kept) == shown

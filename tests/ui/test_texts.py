@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import html
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
+import PySide6
 import pytest
+from PySide6.QtCore import QTranslator
+from PySide6.QtWidgets import QApplication
 
 import plum_desktop.ui
+from plum_desktop.base.settings import Settings
+from plum_desktop.ui.settings.setting_row import SettingRow
 
 SHOWING = {
     "label", "small", "button", "with_keys", "set_tip", "setText", "setToolTip", "setWindowTitle",
@@ -100,3 +109,57 @@ def test_no_text_is_shown_as_it_stands(file: Path) -> None:
 )  # fmt: skip
 def test_the_test_sees_what_it_should(line: str, caught: bool) -> None:
     assert bool(untranslated(line)) == caught
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a translator gets."""
+    folder = tmp_path_factory.mktemp("texts")
+    script = Path(__file__).parents[2] / "scripts" / "collect_texts.py"
+    subprocess.run([sys.executable, script, "de", folder], check=True, stdout=subprocess.DEVNULL)
+    return folder / "plum_de.ts"
+
+
+def test_a_translator_gets_every_text_in_the_context_that_asks_for_it(collected: Path) -> None:
+    contexts = {
+        context.findtext("name"): {each.text for each in context.iter("source")}
+        for context in ET.parse(collected).iter("context")
+    }
+    nodes = [
+        node for file in FILES for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    asking = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    for node in nodes:
+        if isinstance(node, ast.Call) and name_of(node) == "translate":
+            asking |= {each.value for each in node.args[:1] if isinstance(each, ast.Constant)}
+    assert set(contexts) <= asking
+    for field in dataclasses.fields(Settings):
+        assert {field.metadata[at] for at in ("title", "help", "group")} <= contexts["Settings"]
+    assert "Trying things out; learns fastest." in contexts["Catalog"]
+    assert "Learn from my chats" in contexts["StatusLine"]
+    assert "%n chats" in contexts["words"]
+
+
+def test_a_setting_is_shown_as_it_was_translated(collected: Path, qapp: QApplication) -> None:
+    tool = Path(PySide6.__file__).parent / "lrelease"
+    if not tool.exists():
+        pytest.skip("this PySide6 came without lrelease")
+    tree = ET.parse(collected)
+    for context in tree.iter("context"):
+        for message in context.iter("message"):
+            if (context.findtext("name"), message.findtext("source")) == ("Settings", "Theme"):
+                translation = message.find("translation")
+                assert translation is not None
+                translation.text = "Farben"
+                del translation.attrib["type"]
+    tree.write(collected, encoding="utf-8")
+    done = collected.with_suffix(".qm")
+    subprocess.run([tool, collected, "-qm", done], check=True, capture_output=True)
+    translator = QTranslator()
+    assert translator.load(str(done))
+    qapp.installTranslator(translator)
+    try:
+        field = next(each for each in dataclasses.fields(Settings) if each.name == "theme")
+        assert SettingRow(field, str).editor.accessibleName() == "Farben"
+    finally:
+        qapp.removeTranslator(translator)

@@ -227,7 +227,12 @@ class Switch(QCheckBox):
 
     def sizeHint(self) -> QSize:
         width = self.fontMetrics().horizontalAdvance(self.text())
-        return QSize(44 + width, max(24, self.fontMetrics().height() + 6))
+        return QSize(self._lead() + 2 + width, max(24, self.fontMetrics().height() + 6))
+
+    @staticmethod
+    def _lead() -> int:
+        """How wide the switch is, with the gap before its words."""
+        return scaled(42)
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
@@ -240,24 +245,33 @@ class Switch(QCheckBox):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         mirrored = self.layoutDirection() == Qt.LayoutDirection.RightToLeft
-        track = QRectF(self.width() - 34 if mirrored else 2, (self.height() - 18) / 2, 32, 18)
+        wide, high = scaled(32), scaled(18)
+        track = QRectF(
+            self.width() - 2 - wide if mirrored else 2, (self.height() - high) / 2, wide, high
+        )
+        round_ = high / 2
         if not self.isEnabled():
             painter.setOpacity(0.5)
         on = self.isChecked()
         painter.setPen(QPen(QColor(theme.accent if on else theme.edge), 1))
         painter.setBrush(QColor(theme.accent if on else theme.raised))
-        painter.drawRoundedRect(track, 9, 9)
+        painter.drawRoundedRect(track, round_, round_)
         at_right = on != mirrored
-        knob = QPointF(track.right() - 9 if at_right else track.left() + 9, track.center().y())
+        knob = QPointF(
+            track.right() - round_ if at_right else track.left() + round_, track.center().y()
+        )
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(theme.on_accent if on else theme.edge))
-        painter.drawEllipse(knob, 5.5, 5.5)
+        painter.drawEllipse(knob, round_ * 0.61, round_ * 0.61)
         if self.hasFocus():
             painter.setPen(QPen(QColor(theme.text), 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(track.adjusted(-1.5, -1.5, 1.5, 1.5), 10, 10)
+            painter.drawRoundedRect(
+                track.adjusted(-1.5, -1.5, 1.5, 1.5), round_ + 1.5, round_ + 1.5
+            )
         painter.setPen(QColor(theme.text))
-        area = self.rect().adjusted(0, 0, -42, 0) if mirrored else self.rect().adjusted(42, 0, 0, 0)
+        lead = self._lead()
+        area = self.rect().adjusted(0 if mirrored else lead, 0, -lead if mirrored else 0, 0)
         middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         painter.drawText(area, middle, self.text())
 
@@ -268,7 +282,8 @@ class Choice(QComboBox):
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
         painter = QPainter(self)
-        spot = QRect(self.width() - 28, (self.height() - 16) // 2, 16, 16)
+        size = scaled(16)
+        spot = QRect(self.width() - 12 - size, (self.height() - size) // 2, size, size)
         spot = QStyle.visualRect(self.layoutDirection(), self.rect(), spot)
         icon("down", current_theme().muted).paint(painter, spot)
 
@@ -289,8 +304,9 @@ class Notice(QFrame):
         self.setProperty("kind", "notice")
         self.setProperty("tone", tone)
         row = QHBoxLayout(self)
-        row.setContentsMargins(12, 8, 8, 8)
+        row.setContentsMargins(8, 8, 8, 8)
         row.setSpacing(8)
+        row.addSpacing(4)
         self._sign = IconLabel("alert", tone=tone)
         self._sign.setVisible(tone != "plain")
         row.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignVCenter)

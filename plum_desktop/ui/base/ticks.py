@@ -18,8 +18,12 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from plum_desktop.ui.base.theme import Theme, current_theme, icon, scaled, text_font
 
 Index = QModelIndex | QPersistentModelIndex
-TEXT_LEFT = 34
-_SIZE, _LEFT, _TOP = 16, 10, 11
+_SIZE, _LEFT, _TOP, _GAP = 16, 10, 11, 8
+
+
+def text_left() -> int:
+    """Where the words begin, after the tick."""
+    return _LEFT + scaled(_SIZE) + _GAP
 
 
 def paint_ground(painter: QPainter, option: QStyleOptionViewItem, theme: Theme) -> None:
@@ -57,7 +61,7 @@ class TickDelegate(QStyledItemDelegate):
             self.paint_tick(painter, option, index, theme)
         painter.setFont(text_font(14))
         painter.setPen(QColor(theme.text if tickable else theme.muted))
-        area = visual(option, option.rect.adjusted(TEXT_LEFT, 0, -10, 0))
+        area = visual(option, option.rect.adjusted(text_left(), 0, -10, 0))
         text = painter.fontMetrics().elidedText(
             str(index.data()), Qt.TextElideMode.ElideRight, area.width()
         )
@@ -66,8 +70,9 @@ class TickDelegate(QStyledItemDelegate):
 
     @staticmethod
     def tick_rect(option: QStyleOptionViewItem) -> QRect:
-        top = option.rect.top() + max(_TOP, (scaled(38) - _SIZE) // 2)
-        return visual(option, QRect(option.rect.left() + _LEFT, top, _SIZE, _SIZE))
+        size = scaled(_SIZE)
+        top = option.rect.top() + max(_TOP, (scaled(38) - size) // 2)
+        return visual(option, QRect(option.rect.left() + _LEFT, top, size, size))
 
     def paint_tick(
         self, painter: QPainter, option: QStyleOptionViewItem, index: Index, theme: Theme

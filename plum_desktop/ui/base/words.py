@@ -7,28 +7,27 @@ from datetime import datetime, timedelta
 
 from PySide6.QtCore import QCoreApplication, QDateTime, QLocale
 
+translate = QCoreApplication.translate  # which lupdate knows by this name
 SECTIONS = ("pinned", "today", "yesterday", "folders", "earlier")
 
 
-def _tr(text: str, count: int = -1) -> str:
-    return QCoreApplication.translate("words", text, None, count)
-
-
 def chats(count: int) -> str:
-    return _tr("1 chat") if count == 1 else _tr("%n chats", count)
+    return (
+        translate("words", "1 chat") if count == 1 else translate("words", "%n chats", None, count)
+    )
 
 
 def about(seconds: float) -> str:
     """A forecast: no more exact than it can be."""
     minutes = round(seconds / 60)
     if seconds < 45:
-        return _tr("less than a minute")
+        return translate("words", "less than a minute")
     if minutes <= 1:
-        return _tr("about a minute")
+        return translate("words", "about a minute")
     if minutes < 90:
-        return _tr("about %n minutes", minutes)
+        return translate("words", "about %n minutes", None, minutes)
     hours = round(minutes / 60)
-    return _tr("about %n hours", hours)
+    return translate("words", "about %n hours", None, hours)
 
 
 def left(seconds: float | None) -> str:
@@ -37,20 +36,22 @@ def left(seconds: float | None) -> str:
         return ""
     minutes = round(seconds / 60)
     if seconds < 45:
-        return _tr("less than a minute left")
+        return translate("words", "less than a minute left")
     if minutes < 90:
-        return _tr("%n min left", max(1, minutes))
-    return _tr("%n h left", round(minutes / 60))
+        return translate("words", "%n min left", None, max(1, minutes))
+    return translate("words", "%n h left", None, round(minutes / 60))
 
 
 def took(seconds: float) -> str:
     """A time that was measured: 41 s, 8 min 41 s, 1 h 02 min."""
     whole = round(seconds)
     if whole < 60:
-        return _tr("%n s", whole)
+        return translate("words", "%n s", None, whole)
     if whole < 3600:
-        return _tr("{minutes} min {seconds:02d} s").format(minutes=whole // 60, seconds=whole % 60)
-    return _tr("{hours} h {minutes:02d} min").format(
+        return translate("words", "{minutes} min {seconds:02d} s").format(
+            minutes=whole // 60, seconds=whole % 60
+        )
+    return translate("words", "{hours} h {minutes:02d} min").format(
         hours=whole // 3600, minutes=whole % 3600 // 60
     )
 
@@ -62,7 +63,7 @@ def percent(fraction: float) -> str:
 
 def remembers(title: str, yes: int, asked: int) -> str:
     """A result card in one line: Learned 12 chats: remembers 41 of 48."""
-    return _tr("{title}: remembers {yes} of {asked}").format(
+    return translate("words", "{title}: remembers {yes} of {asked}").format(
         title=title, yes=number(yes), asked=number(asked)
     )
 
@@ -79,11 +80,11 @@ def section_of(updated: float, pinned: bool, now: datetime) -> str:
 
 def section_title(section: str) -> str:
     return {
-        "pinned": _tr("Pinned"),
-        "today": _tr("Today"),
-        "yesterday": _tr("Yesterday"),
-        "folders": _tr("Folders"),
-        "earlier": _tr("Earlier"),
+        "pinned": translate("words", "Pinned"),
+        "today": translate("words", "Today"),
+        "yesterday": translate("words", "Yesterday"),
+        "folders": translate("words", "Folders"),
+        "earlier": translate("words", "Earlier"),
     }[section]
 
 
@@ -94,9 +95,9 @@ def moment(when: float, now: datetime | None = None) -> str:
     clock = locale.toString(stamp.time(), QLocale.FormatType.ShortFormat)
     section = section_of(when, False, now or datetime.now().astimezone())
     if section == "today":
-        return _tr("Today, {clock}").format(clock=clock)
+        return translate("words", "Today, {clock}").format(clock=clock)
     if section == "yesterday":
-        return _tr("Yesterday, {clock}").format(clock=clock)
+        return translate("words", "Yesterday, {clock}").format(clock=clock)
     return locale.toString(stamp.date(), QLocale.FormatType.ShortFormat)
 
 
@@ -112,9 +113,15 @@ def number(value: int) -> str:
 def tokens(count: int, *, exact: bool) -> str:
     """A number of tokens; an estimate is rounded, and said to be one."""
     if exact:
-        return _tr("1 token") if count == 1 else _tr("{n} tokens").format(n=number(count))
+        return (
+            translate("words", "1 token")
+            if count == 1
+            else translate("words", "{n} tokens").format(n=number(count))
+        )
     step = 10 if count < 1000 else 100
-    return _tr("about {n} tokens").format(n=number(max(step, round(count / step) * step)))
+    return translate("words", "about {n} tokens").format(
+        n=number(max(step, round(count / step) * step))
+    )
 
 
 def real(value: float) -> str:

@@ -33,8 +33,9 @@ class ChatHeader(QFrame):
         self.setMinimumHeight(56)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout(self)
-        row.setContentsMargins(16, 0, 8, 0)
+        row.setContentsMargins(8, 0, 8, 0)
         row.setSpacing(12)
+        row.addSpacing(8)  # and no wider margin, which would not be mirrored
         self.side = IconButton("side", self.tr("Show the side bar"))
         self.side.clicked.connect(self.side_asked)
         self.side.hide()

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 
 from plum_desktop.app.chat import history
 from plum_desktop.app.titles import first_words
-from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import Attachment, Chat, FinishReason, Message
 from plum_desktop.ui.base import words
 from plum_desktop.ui.base.bridge import Bridge
-from plum_desktop.ui.base.controls import Column, Notice, announce, button, small
+from plum_desktop.ui.base.controls import announce, button
 from plum_desktop.ui.base.links import ask_about_link
 from plum_desktop.ui.chat.attachments import paths_in
 from plum_desktop.ui.chat.chat_header import ChatHeader
 from plum_desktop.ui.chat.chat_options import ChatOptions
 from plum_desktop.ui.chat.composer import Composer
 from plum_desktop.ui.chat.drafts import Drafts
+from plum_desktop.ui.chat.foot import Foot
 from plum_desktop.ui.chat.meter import Meter, Subject
 from plum_desktop.ui.chat.personas import PersonaDialog
+from plum_desktop.ui.chat.siblings import Siblings
 from plum_desktop.ui.chat.temporary import TEMPORARY, TemporaryChat
 from plum_desktop.ui.chat.turn_list import TurnList
-from plum_desktop.ui.chat.turn_view import column_width, gutter
 from plum_desktop.ui.chat.turns import Turn, TurnModel
 from plum_desktop.ui.chat.welcome import Welcome
 
@@ -75,7 +75,6 @@ class Conversation(QWidget):
         self._loading = False  # whether the hint speaks of a model being loaded
         self._edited: Turn | None = None
         self._errors: dict[str, tuple[str, bool]] = {}
-        self._asked: set[str] = set()  # messages whose siblings are being looked up
         self._growing = ("", "", "")  # chat, message and text of the reply under way
         self._models: Sequence[ModelInfo] = ()
         self._model: ModelInfo | None = None
@@ -86,7 +85,6 @@ class Conversation(QWidget):
         self.drafts = Drafts(bridge, self.composer, self)
         self.drafts.changed.connect(self.meter.look_soon)
         self.attaching = self.drafts.attaching
-        self.attaching.refused.connect(self._refuse)
         self.setAcceptDrops(True)
         self.header = ChatHeader()
         self.header.memory_switched.connect(self._on_memory_switched)
@@ -99,6 +97,9 @@ class Conversation(QWidget):
 
         self.turns = TurnModel(self)
         self.turns.rowsAboutToBeRemoved.connect(self._keep_focus)
+        self.siblings = Siblings(bridge, self.turns, self)
+        self.siblings.walked.connect(self.open)
+        self.siblings.failed.connect(self._say)
         self.list = TurnList(self.turns)
         self.list.again_asked.connect(self._on_again_asked)
         self.list.edit_asked.connect(self._on_edit_asked)
@@ -120,29 +121,17 @@ class Conversation(QWidget):
         self.composer.sent.connect(self._on_sent)
         self.composer.stop_asked.connect(self.stop)
         self.composer.edit_cancelled.connect(self._on_edit_cancelled)
-        self.notice = Notice(closable=True)
-        self.notice.hide()
-        self._hint = small()
-        self._hint.setMinimumHeight(20)
-        column = Column(lambda: column_width() + gutter())
-        column.box.setSpacing(8)
-        column.box.addWidget(self.notice)
-        column.box.addWidget(self.composer)
-        line = QHBoxLayout()
-        line.addWidget(self._hint, 1)
-        line.addWidget(self.meter)
-        column.box.addLayout(line)
+        bar = self.list.verticalScrollBar().sizeHint().width()
+        self._foot = Foot(self.composer, self.meter, bar)
+        self.notice = self._foot.notice
+        self.attaching.refused.connect(self._foot.say)  # nothing a model could mend
 
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 8)
         box.setSpacing(0)
         box.addWidget(self.header)
         box.addWidget(self._stack, 1)
-        below = QHBoxLayout()
-        bar = self.list.verticalScrollBar().sizeHint().width()
-        below.setContentsMargins(0, 0, bar, 0)  # in line with the text above
-        below.addWidget(column)
-        box.addLayout(below)
+        box.addWidget(self._foot)
 
         bridge.reply_grew.connect(self._on_reply_grew)
         bridge.reply_ended.connect(self._on_reply_ended)
@@ -297,9 +286,9 @@ class Conversation(QWidget):
         mine = self._busy is not None and self._busy == self._key
         self.composer.set_busy(self._busy is not None)
         if self._busy is None or mine:
-            self._hint.setText("")
+            self._foot.hint("")
         else:
-            self._hint.setText(self.tr("Plum is still answering in another chat."))
+            self._foot.hint(self.tr("Plum is still answering in another chat."))
 
     @property
     def _key(self) -> str | None:
@@ -309,7 +298,7 @@ class Conversation(QWidget):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if paths_in(event.mimeData()):
-            self._hint.setText(self.tr("Drop the files to attach them."))
+            self._foot.hint(self.tr("Drop the files to attach them."))
             event.acceptProposedAction()
 
     def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
@@ -505,7 +494,7 @@ class Conversation(QWidget):
 
     def _on_engine_progressed(self, fraction: float, _text: str) -> None:
         share = words.percent(fraction)
-        self._hint.setText(self.tr("Loading the model, {share}").format(share=share))
+        self._foot.hint(self.tr("Loading the model, {share}").format(share=share))
         self._loading = True
 
     def loaded(self) -> None:
@@ -612,15 +601,8 @@ class Conversation(QWidget):
         self.composer.setFocus()
 
     def _on_step_asked(self, turn: Turn, step: int) -> None:
-        place, count = turn.place
-        if self._busy is not None or not self._chat or not 1 <= place + step <= count:
-            return
-        assert turn.siblings is not None
-        chat_id, sibling = self._chat.id, turn.siblings[place - 1 + step]
-        self._bridge.ask(
-            lambda: self._plum.store.chats.show(chat_id, sibling),
-            lambda _: self.open(chat_id), self._say, owner=self,
-        )  # fmt: skip
+        if self._busy is None and self._chat:
+            self.siblings.walk(self._chat.id, turn, step)
 
     def _on_delete_asked(self, turn: Turn) -> None:
         if self._busy is None and self._chat:
@@ -632,26 +614,8 @@ class Conversation(QWidget):
         self.why_asked.emit(question, turn.text, place)
 
     def _on_in_sight(self, ids: list[str]) -> None:
-        wanted = [each for each in ids if each not in self._asked]
-        if self._temporary is not None or not wanted:
-            return
-        self._asked.update(wanted)
-        chats = self._plum.store.chats
-
-        def find() -> dict[str, tuple[str, ...]]:
-            found = {}
-            for message_id in wanted:
-                try:
-                    found[message_id] = tuple(each.id for each in chats.siblings(message_id))
-                except PlumError:
-                    continue  # deleted meanwhile
-            return found
-
-        def found(siblings: dict[str, tuple[str, ...]]) -> None:
-            self._asked.difference_update(wanted)
-            self.turns.set_siblings(siblings)
-
-        self._bridge.ask(find, found, owner=self)
+        if self._temporary is None:
+            self.siblings.look_up(ids)
 
     # What holds for this chat alone
 
@@ -693,19 +657,9 @@ class Conversation(QWidget):
         dialog.changed.connect(self.meter.look_soon)
         dialog.open()
 
-    def _refuse(self, sentence: str) -> None:
-        """A file could not be attached, which has nothing to do with the model."""
-        self.notice.say(sentence, "danger")
-        self.notice.set_buttons()
-        self.notice.show()
-
     def _say(self, error: str) -> None:
         """An error with no better place stands right above the composer."""
-        self.notice.say(error, "danger")
+        remedies = []
         if self._model is None:
-            self.notice.set_buttons(
-                button(self.tr("Choose a model"), "plain", self.models_asked.emit)
-            )
-        else:
-            self.notice.set_buttons()
-        self.notice.show()
+            remedies = [button(self.tr("Choose a model"), "plain", self.models_asked.emit)]
+        self._foot.say(error, *remedies)

@@ -266,6 +266,7 @@ class TurnView(QWidget):
         self._blocks: list[Prose | Code] = []
         self._shown: tuple[object, ...] = ()
         self._width = 0  # that it was arranged for
+        self._end = 0  # of what is said; what can be done stands below
         self._is_last = False
         self._hovered = False
         self._by_keyboard = False
@@ -494,6 +495,7 @@ class TurnView(QWidget):
             )
             self._put(self._note, left, y, text, high)
             y += high
+        self._end = y
         high = max(_ACTIONS, scaled(24))
         self._put(self._actions, left - 5, y + 2, text + 10, high - 4)
         return y + high
@@ -575,12 +577,12 @@ class TurnView(QWidget):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(current_theme().mark))
-            painter.drawRoundedRect(self._frame(), 8, 8)
+            painter.drawRoundedRect(self._frame(self._end + 2), 8, 8)
         if self.hasFocus() and self._by_keyboard:
             painter = QPainter(self)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QColor(current_theme().accent))
-            painter.drawRoundedRect(self._frame(), 8, 8)
+            painter.drawRoundedRect(self._frame(self.height() - 4), 8, 8)
         if self._turn.first_seen:
             self._paint_horizon()
         super().paintEvent(event)
@@ -591,13 +593,14 @@ class TurnView(QWidget):
         painter.setPen(QColor(current_theme().line))
         words = self._horizon.fontMetrics().horizontalAdvance(self._horizon.text())
         middle, y = self.width() // 2, self._horizon.geometry().center().y()
-        area = self._frame().adjusted(8, 0, -8, 0)
+        area = self._frame(self.height()).adjusted(8, 0, -8, 0)
         painter.drawLine(area.left(), y, max(area.left(), middle - words // 2 - 12), y)
         painter.drawLine(min(area.right(), middle + words // 2 + 12), y, area.right(), y)
 
-    def _frame(self) -> QRect:
+    def _frame(self, end: int) -> QRect:
+        """What is around the turn, down to `end`."""
         left, text = column_in(self.width())
-        area = QRect(left - gutter() - 8, 4, text + gutter() + 16, self.height() - 8)
+        area = QRect(left - gutter() - 8, 4, text + gutter() + 16, end - 4)
         return QStyle.visualRect(self.layoutDirection(), self.rect(), area)
 
     def sizeHint(self) -> QSize:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import (
     QAbstractListModel,
+    QCoreApplication,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -19,12 +20,12 @@ from PySide6.QtWidgets import QListView, QStyleOptionViewItem
 
 from plum_desktop.base.types import Fact
 from plum_desktop.ui.base.theme import Theme, current_theme, scaled, text_font
-from plum_desktop.ui.base.ticks import TEXT_LEFT, TickDelegate, paint_ground, visual
+from plum_desktop.ui.base.ticks import TickDelegate, paint_ground, text_left, visual
 
+translate = QCoreApplication.translate  # which lupdate knows by this name
 Index = QModelIndex | QPersistentModelIndex
 FactRole = Qt.ItemDataRole.UserRole + 2
-_BADGE = 116
-_AIR = 9  # above and below the words
+_BADGE, _BADGE_HIGH, _ROW = 116, 20, 38
 
 
 class FactModel(QAbstractListModel):
@@ -88,14 +89,18 @@ class FactModel(QAbstractListModel):
 
 
 def state_word(fact: Fact) -> str:
-    source = QObject()
     return {
-        "waiting": source.tr("waiting"),
-        "learned": source.tr("learned"),
-        "weak": source.tr("weak"),
-        "excluded": source.tr("excluded"),
-        "contradicted": source.tr("no longer so"),
+        "waiting": translate("facts", "waiting"),
+        "learned": translate("facts", "learned"),
+        "weak": translate("facts", "weak"),
+        "excluded": translate("facts", "excluded"),
+        "contradicted": translate("facts", "no longer so"),
     }[fact.state]
+
+
+def _air() -> int:
+    """Above and below the words, so that the first line is level with the tick."""
+    return (scaled(_ROW) - QFontMetrics(text_font(14)).height()) // 2
 
 
 class FactDelegate(TickDelegate):
@@ -105,10 +110,10 @@ class FactDelegate(TickDelegate):
         view = option.widget
         width = view.viewport().width() if isinstance(view, QListView) else option.rect.width()
         rect = QFontMetrics(text_font(14)).boundingRect(
-            QRect(0, 0, max(80, width - TEXT_LEFT - scaled(_BADGE)), 4000),
+            QRect(0, 0, max(80, width - text_left() - scaled(_BADGE)), 4000),
             Qt.TextFlag.TextWordWrap, str(index.data()),
         )  # fmt: skip
-        return QSize(width, max(scaled(38), rect.height() + 2 * scaled(_AIR)))
+        return QSize(width, max(scaled(_ROW), rect.height() + 2 * _air()))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         fact: Fact = index.data(FactRole)
@@ -118,9 +123,7 @@ class FactDelegate(TickDelegate):
         paint_ground(painter, option, theme)
         if index.flags() & Qt.ItemFlag.ItemIsUserCheckable:
             self.paint_tick(painter, option, index, theme)
-        area = visual(
-            option, option.rect.adjusted(TEXT_LEFT, scaled(_AIR), -scaled(_BADGE), -scaled(_AIR))
-        )
+        area = visual(option, option.rect.adjusted(text_left(), _air(), -scaled(_BADGE), -_air()))
         painter.setFont(text_font(14))
         gone = fact.state in ("excluded", "contradicted")
         painter.setPen(QColor(theme.muted if gone else theme.text))
@@ -140,12 +143,12 @@ class FactDelegate(TickDelegate):
         text = state_word(fact)
         width = painter.fontMetrics().horizontalAdvance(text) + 16
         row = option.rect
-        badge = visual(
-            option, QRect(row.right() - 10 - width, row.top() + scaled(_AIR), width, scaled(20))
-        )
+        high = scaled(_BADGE_HIGH)
+        top = row.top() + (scaled(_ROW) - high) // 2
+        badge = visual(option, QRect(row.right() - 10 - width, top, width, high))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(ground))
-        painter.drawRoundedRect(badge, 10, 10)
+        painter.drawRoundedRect(badge, high / 2, high / 2)
         painter.setPen(QColor(ink))
         painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, text)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import (
     QAbstractListModel,
+    QCoreApplication,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -41,6 +42,7 @@ from plum_desktop.ui.base.ticks import paint_ground, visual
 from plum_desktop.ui.memory.fact_editor import FactEditor
 from plum_desktop.ui.memory.fact_list import FactModel, FactView
 
+translate = QCoreApplication.translate  # which lupdate knows by this name
 Index = QModelIndex | QPersistentModelIndex
 MemoryRole = Qt.ItemDataRole.UserRole + 1
 _ROW = 52
@@ -115,8 +117,8 @@ def recall_words(memory: ChatMemory) -> str:
     """How well a chat is remembered, in a few words."""
     asked = [fact.last_recall for fact in memory.facts if fact.last_recall is not None]
     if not asked:
-        return QObject().tr("not asked yet")
-    said = QObject().tr("asked about {asked}, Plum remembered {right}")
+        return translate("facts", "not asked yet")
+    said = translate("facts", "asked about {asked}, Plum remembered {right}")
     return said.format(asked=words.number(len(asked)), right=words.number(round(sum(asked))))
 
 

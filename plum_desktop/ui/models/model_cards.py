@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from plum_desktop.app.models import ModelInfo, Offer
 
 _BAR = 1000  # steps of a progress bar
+
+
+def _catalog_text(text: str) -> str:
+    """What the catalog says of a model, in the user's language."""
+    return QCoreApplication.translate("Catalog", text)
 
 
 class ModelCard(QFrame):
@@ -99,7 +104,7 @@ class FileCard(ModelCard):
         remove.setEnabled(not model.in_use and not model.starter)
         self._add_button(self.use_button, menu)
         if model.good_for:
-            self.box.addWidget(small(self.tr(model.good_for), tone="plain", wrap=True))
+            self.box.addWidget(small(_catalog_text(model.good_for), tone="plain", wrap=True))
         self.box.addWidget(small(self._figures()))
         if model.architecture:
             self._add_verdicts(model)
@@ -138,7 +143,7 @@ class OfferCard(ModelCard):
             self.tr("Cancel, and delete what has come"), self.cancel_asked.emit
         )
         self._add_button(self.button, menu)
-        self.box.addWidget(small(self.tr(model.good_for), tone="plain", wrap=True))
+        self.box.addWidget(small(_catalog_text(model.good_for), tone="plain", wrap=True))
         self._figures = _Linked()
         self.box.addWidget(self._figures)
         self._doing = QWidget()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QFocusEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -30,6 +30,11 @@ def field_width() -> int:
     return min(scaled(240), 340)
 
 
+def setting_text(text: str) -> str:
+    """What a field of `Settings` says of itself, in the user's language."""
+    return QCoreApplication.translate("Settings", text)
+
+
 class SettingRow(QWidget):
     """Signals: changed(value), by the user's hand."""
 
@@ -41,9 +46,9 @@ class SettingRow(QWidget):
         self._choices: tuple[str, ...] = field.metadata["choices"]
         self._long = field.name in _LONG
         self._unit: str = field.metadata["unit"]
-        title, text = self.tr(field.metadata["title"]), self.tr(field.metadata["help"])
+        title, text, group = (setting_text(field.metadata[at]) for at in ("title", "help", "group"))
         default = self.tr("Default: {value}").format(value=self._shown(field.default))
-        self.words = f"{title} {text} {self.tr(field.metadata['group'])}".casefold()
+        self.words = f"{title} {text} {group}".casefold()
         self.editor = self._make_editor(kind, field.metadata)
         self.editor.setAccessibleName(title)
         self.editor.setAccessibleDescription(f"{text} {default}")

@@ -18,7 +18,7 @@ from plum_desktop.ui.base.page import Page
 from plum_desktop.ui.base.words import breakable
 from plum_desktop.ui.settings.backup_row import BackupRow
 from plum_desktop.ui.settings.key_row import KeyRow
-from plum_desktop.ui.settings.setting_row import SettingRow
+from plum_desktop.ui.settings.setting_row import SettingRow, setting_text
 
 _ELSEWHERE = ("model", "keys")  # chosen on the Models page, and in rows of their own
 _GROUPS = (  # in their order; others follow
@@ -65,7 +65,7 @@ class SettingsPage(Page):
         groups: dict[str, _Group] = {}
         fields = [each for each in dataclasses.fields(Settings) if each.name not in _ELSEWHERE]
         for title in dict.fromkeys([*_GROUPS, *(each.metadata["group"] for each in fields)]):
-            groups[title] = self._group(self.tr(title))
+            groups[title] = self._group(setting_text(title))
         for field in fields:
             row = SettingRow(field, kinds[field.name])
             row.changed.connect(partial(self._set, field.name))

@@ -6,7 +6,14 @@ import html
 from collections.abc import Sequence
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QSize, Qt
-from PySide6.QtGui import QAbstractTextDocumentLayout, QColor, QPainter, QPalette, QTextDocument
+from PySide6.QtGui import (
+    QAbstractTextDocumentLayout,
+    QColor,
+    QFontMetrics,
+    QPainter,
+    QPalette,
+    QTextDocument,
+)
 from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from plum_desktop.base.types import SearchHit
@@ -16,17 +23,34 @@ from plum_desktop.ui.sidebar.chat_list import Index, paint_ground
 HitRole = Qt.ItemDataRole.UserRole + 1
 HIT_HEIGHT = 56
 _SEEN, _LEAD = 20, 14  # characters before a match that fit, and that are left where they do not
-_MARKS = str.maketrans({"\ue000": "", "\ue001": ""})
+_OPENS, _CLOSES = "\ue000", "\ue001"
+_MARKS = str.maketrans({_OPENS: "", _CLOSES: ""})
 
 
 def from_match(snippet: str) -> str:
     """A snippet on one line, with the first match near enough to its start to be seen."""
     text = " ".join(snippet.split())
-    start = text.find("\ue000")
+    start = text.find(_OPENS)
     if start <= _SEEN:
         return text
     cut = text.find(" ", start - _LEAD, start) + 1 or start
     return "…" + text[cut:]
+
+
+def shortened(snippet: str, kept: int) -> str:
+    """The first `kept` characters of a snippet and an ellipsis; marks do not count.
+
+    A mark that is cut is closed.
+    """
+    shown = 0
+    for at, letter in enumerate(snippet):
+        if letter in _OPENS + _CLOSES:
+            continue
+        if shown == kept:
+            cut = snippet[:at].rstrip().removesuffix(_OPENS).rstrip()
+            return cut + _CLOSES * (cut.count(_OPENS) - cut.count(_CLOSES)) + "…"
+        shown += 1
+    return snippet
 
 
 class HitModel(QAbstractListModel):
@@ -85,12 +109,17 @@ class HitDelegate(QStyledItemDelegate):
 
     @staticmethod
     def _paint_snippet(painter: QPainter, area: QRect, snippet: str, theme: Theme) -> None:
-        text = html.escape(from_match(snippet))
-        text = text.replace("\ue000", f'<span style="background-color:{theme.mark}">')
-        text = text.replace("\ue001", "</span>")
+        font, line = text_font(SMALL_PIXELS), from_match(snippet)
+        plain = line.translate(_MARKS)
+        fits = QFontMetrics(font).elidedText(plain, Qt.TextElideMode.ElideRight, area.width())
+        if fits != plain:
+            line = shortened(line, len(fits) - 1)
+        text = html.escape(line)
+        text = text.replace(_OPENS, f'<span style="background-color:{theme.mark}">')
+        text = text.replace(_CLOSES, "</span>")
         document = QTextDocument()
         document.setDocumentMargin(0)
-        document.setDefaultFont(text_font(SMALL_PIXELS))
+        document.setDefaultFont(font)
         option = document.defaultTextOption()
         option.setWrapMode(option.WrapMode.NoWrap)
         option.setTextDirection(painter.layoutDirection())

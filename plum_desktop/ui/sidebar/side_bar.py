@@ -25,7 +25,7 @@ from plum_desktop.app.search import find
 from plum_desktop.base.types import Chat, SearchHit
 from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.commands import set_tip
-from plum_desktop.ui.base.controls import IconButton, button, small
+from plum_desktop.ui.base.controls import IconButton, button, rule, small
 from plum_desktop.ui.base.theme import current_theme, icon, scaled, set_property
 from plum_desktop.ui.base.undo_bar import UndoBar
 from plum_desktop.ui.sidebar.chat_actions import ChatActions
@@ -87,14 +87,16 @@ class SideBar(QFrame):
         around.setContentsMargins(8, 0, 8, 0)
         around.addWidget(self._undo)
         box.addLayout(around)
+        box.addWidget(rule())
         box.addLayout(self._make_navigation())
         self._find_edge()
         self.set_mode("full")
 
     def _make_top(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        row.setContentsMargins(12, 0, 8, 0)
+        row.setContentsMargins(8, 0, 8, 0)
         row.setSpacing(4)
+        row.addSpacing(4)
         self.new_button = button(self.tr("New chat"), "plain", self.new_asked.emit)
         set_tip(self.new_button, self.tr("New chat"), "new_chat")
         row.addWidget(self.new_button, 1)
