@@ -88,7 +88,7 @@ def _learn(job: JobFolder, model: Path, start: Path, plan: Plan, trainer: Traine
     child = Child(worker_command("stage"), name=f"learning worker ({trainer})")
     try:
         child.begin("train", job=str(job.root), threads=1).wait()
-        child.begin("merge", job=str(job.root)).wait()
+        child.begin("merge", model=str(model), folder=str(job.adapter), out=str(job.merged)).wait()
     finally:
         child.stop()
     return [json.loads(line)["loss"] for line in job.losses.read_text().splitlines()]

@@ -95,12 +95,15 @@ def test_a_data_folder_that_cannot_be_made_is_a_sentence(run, tmp_path) -> None:
     assert "choose another with --data-dir" in ran.err
 
 
-def test_a_database_that_is_none_is_a_sentence(run, data_folder) -> None:
-    data_folder.database.write_text("This is not a database, it is a letter. " * 100)
+def test_a_database_that_is_none_is_a_sentence_and_is_kept(run, data_folder) -> None:
+    letter = "This is not a database, it is a letter. " * 100
+    data_folder.database.write_text(letter)
     ran = run("chats", "list")
-    assert ran.status == 1
-    assert "plum.db" in ran.err
+    assert ran.status == 0
+    [kept] = data_folder.backups.glob("*-damaged.db")
+    assert f"kept as {kept}" in ran.err
     assert ran.err.count("\n") == 1
+    assert kept.read_text() == letter
 
 
 def test_the_data_dir_option_wins(run, tmp_path, data_root) -> None:

@@ -48,7 +48,9 @@ def _measured(folder: Path, model: Model, runs: int, say: Say) -> Iterator[Line]
         # A process of its own each time, as in a run, and for its peak.
         with child("stage") as stage:
             began = time.perf_counter()
-            result = stage.call("merge", job=str(job.root))
+            result = stage.call(
+                "merge", model=str(model.path), folder=str(job.adapter), out=str(job.merged)
+            )
             seconds = time.perf_counter() - began
         peaks.append(result["peak_bytes"])
         done += 1

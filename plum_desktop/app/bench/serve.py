@@ -102,7 +102,7 @@ def _adapter(root: Path, model: Model, tokens: int, runs: int, say: Say) -> Iter
     job = make_job(root / "job", model, [])
     write_adapter(model.path, job.adapter)
     with child("stage") as stage:
-        stage.call("merge", job=str(job.root))
+        stage.call("merge", model=str(model.path), folder=str(job.adapter), out=str(job.merged))
     hot, merged = EngineClient(), EngineClient()
     try:
         hot.load(model.path, n_ctx=_CONTEXT, threads=model.threads)
