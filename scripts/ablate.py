@@ -63,7 +63,7 @@ VARIANTS = {
         replace(DEFAULT, near_share=0.0, altered_share=0.0), lambda fact: not _misses(fact)
     ),
     "no altered details": without(altered_share=0.0),
-    "no two parts at once": without(spliced_share=0.0),
+    "two parts at once": without(spliced_share=0.1),
     "no facts by rule": Variant(DEFAULT, lambda fact: fact.source == "model"),
     "no facts by the model": Variant(DEFAULT, lambda fact: fact.source != "model"),
     "all tokens weigh alike": without(question_weight=1.0, answer_weight=1.0),

@@ -134,7 +134,6 @@ def tiny_learning(monkeypatch: pytest.MonkeyPatch) -> None:
         recipe.preset("default"),
         epochs=1,
         fewest_steps=5,
-        fewest_warm_steps=5,
         questions=3,
         anchor_texts=1,
         anchor_questions=1,

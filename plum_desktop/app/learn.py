@@ -195,16 +195,12 @@ class LearnService:
         self._store.runs.update(run.id, state="stopped", finished=time.time())
 
     def _start_from(self, name: str, file: ModelFile) -> tuple[Recipe, str | None, str | None]:
-        """The preset, and the folder of the parent adapter, or else of the primer, if any.
-
-        Either knows already how it is asked, so that fewer steps do.
-        """
+        """The preset, and the folder of the parent adapter, or else of the primer, if any."""
         recipe = recipes.preset(name)
-        warm = replace(recipe, fewest_steps=recipe.fewest_warm_steps)
         if active := self._store.adapters.active(file.sha256):
-            return warm, str(self._folder.adapter(active.id)), None
+            return recipe, str(self._folder.adapter(active.id)), None
         if recipe.primed and (folder := primer.shipped(file.sha256)):
-            return warm, None, str(folder)
+            return recipe, None, str(folder)
         return recipe, None, None
 
     def _acquire(self) -> FileLock:

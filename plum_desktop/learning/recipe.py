@@ -18,10 +18,8 @@ class Recipe:
     # Order of the material.
     order: Literal["joint", "sequential"] = "joint"
     epochs: int = 8
-    # A handful of chats is repeated, in new renderings, up to so many steps; fewer where the
-    # first adapter starts from the base model's primer, or a later one from an adapter.
+    # A handful of chats is repeated, in new renderings, up to so many steps.
     fewest_steps: int = 200
-    fewest_warm_steps: int = 120
     primed: bool = True
 
     # What is asked.  As many no as yes, alike in everything but truth.  Few at a time: what a chat
@@ -29,9 +27,9 @@ class Recipe:
     questions: int = 3  # of each label
     near_share: float = 0.5  # of the no: from the stock's conversations that are nearest
     altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
-    spliced_share: float = 0.1  # of both: two parts in one question, and all of it must be true
+    spliced_share: float = 0.0  # of both: two parts in one question, and all of it must be true
     open_share: float = 0.33  # of the visits: "What did we discuss about ...?", answered from it
-    readings: float = 0.4  # questions with excerpts a step
+    readings: float = 0.15  # questions with excerpts a step
     own_readings: float = 0.3  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
     rule_facts: bool = True
@@ -86,10 +84,8 @@ _PRESETS = {
         order="sequential",
         epochs=10,
         fewest_steps=0,
-        fewest_warm_steps=0,
         primed=False,
         readings=0.0,
-        spliced_share=0.0,
         answered_share=0.3,
         certain=1.0,
         near_share=0.5,

@@ -241,16 +241,12 @@ def test_chats_with_nothing_to_learn(plum: Plum) -> None:
 def test_a_first_run_starts_from_the_primer_and_a_later_one_from_the_adapter(
     chatted: Plum, learn: Callable[..., Adapter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both know already how they are asked, and take fewer steps; `paper` takes no help."""
-    from plum_desktop.app import learn as service
-    from plum_desktop.learning import recipe
+    """`paper` takes no help."""
+    from plum_desktop.app import job
 
     begun = []
     monkeypatch.setattr(
-        service, "Job", lambda parts, folder, *rest: begun.append((folder, rest[-1])) or FakeJob()
-    )
-    monkeypatch.setattr(
-        recipe, "_PRESETS", {**recipe._PRESETS, "default": recipe.Recipe(fewest_warm_steps=7)}
+        job, "Job", lambda parts, folder, *rest: begun.append((folder, rest[-1])) or FakeJob()
     )
 
     def spec_of(name: str):
@@ -264,14 +260,11 @@ def test_a_first_run_starts_from_the_primer_and_a_later_one_from_the_adapter(
     first = spec_of("default")
     assert first.parent_adapter is None
     assert first.primer is not None
-    assert first.recipe.fewest_steps == 7
-    paper = spec_of("paper")
-    assert (paper.primer, paper.recipe.fewest_steps) == (None, 0)
+    assert spec_of("paper").primer is None
     adapter = learn()
     later = spec_of("default")
     assert later.parent_adapter == str(chatted.folder.adapter(adapter.id))
     assert later.primer is None
-    assert later.recipe.fewest_steps == 7
 
 
 class FakeJob:

@@ -87,7 +87,7 @@ def change_the_looks(hands: Hands) -> None:
 
 def enlarge_the_text(hands: Hands) -> None:
     window = hands.window
-    for _ in range(4):
+    for _ in range(3):
         hands.press("Ctrl+=")
     assert text_size() == 150
     hands.wait(lambda: window.plum.settings.text_size == 150)

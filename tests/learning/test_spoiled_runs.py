@@ -25,7 +25,7 @@ from plum_desktop.learning.tokenize import Encoder
 from plum_desktop.learning.train import rate
 from plum_desktop.models.header import read_header
 
-STEPS = preset("default").fewest_warm_steps
+STEPS = preset("default").fewest_steps
 RECIPE = replace(preset("default"), readings=0.0, anchor_questions=1, epochs=1, fewest_steps=STEPS)
 ASKED = 12  # of each label
 UNCHANGED = gate.Drift(kl=0.0, perplexity=0.0, same_top=1.0, canaries=1.0)

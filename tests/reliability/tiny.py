@@ -82,7 +82,7 @@ def make_learning_tiny() -> None:
     conversations = stock.never_discussed()[:12]
     recipe._PRESETS["default"] = dataclasses.replace(
         recipe.preset("default"),
-        epochs=1, fewest_steps=5, fewest_warm_steps=5, questions=3, anchor_texts=1,
+        epochs=1, fewest_steps=5, questions=3, anchor_texts=1,
         anchor_questions=1,
     )  # fmt: skip
     bounds = gate.Bounds(
