@@ -29,6 +29,10 @@ def _work(name: str) -> None:
         from plum_desktop.learning import worker as stage
 
         stage.main()
+    elif name == "window":
+        from plum_desktop.ui import probe
+
+        probe.main()
     else:
         sys.exit(f"There is no worker {name!r}.")
 

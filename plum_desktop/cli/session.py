@@ -27,12 +27,12 @@ class Session:
     """One run of the program in a terminal."""
 
     def __init__(self, data_dir: Path | None) -> None:
-        self._data_dir = data_dir
+        self.data_dir = data_dir  # None: the usual one
 
     @cached_property
     def folder(self) -> DataFolder:
         """The data folder, made if missing; from here on there is a log."""
-        folder = open_data_folder(self._data_dir)
+        folder = open_data_folder(self.data_dir)
         log.start(folder.logs, "command")
         return folder
 

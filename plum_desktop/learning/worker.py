@@ -31,7 +31,12 @@ def main() -> None:
     os.environ.update(_OFFLINE)
     if folder := os.environ.get("PLUM_LOG_DIR"):
         log.start(Path(folder), "stage", logging.WARNING)
-    stages: dict[str, Handler] = {"tokenize": _tokenize, "train": _train, "merge": _merge}
+    stages: dict[str, Handler] = {
+        "tokenize": _tokenize,
+        "train": _train,
+        "merge": _merge,
+        "probe": _probe,
+    }
     wire.serve("stage", {op: _measured(handler) for op, handler in stages.items()}, stdout)
 
 
@@ -53,6 +58,13 @@ def _peak_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _probe(request: Request) -> dict[str, Any]:
+    """Args: `library`.  No stage: whether the library trains here, and on what."""
+    from plum_desktop.learning.trainers import probe
+
+    return {"devices": probe.LIBRARIES[request.args["library"]]()}
 
 
 def _tokenize(request: Request) -> dict[str, Any]:

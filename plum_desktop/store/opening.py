@@ -27,7 +27,7 @@ def open_database(path: Path, backup_folder: Path, *, check: bool) -> Connection
             _recognise(connection)
             _configure(connection)
             if check:
-                _check(connection)
+                check_pages(connection)
             _upgrade(connection, backup_folder)
             connection.pragma("foreign_keys", "ON")  # only now: an upgrade may rebuild tables
     except BaseException:
@@ -57,8 +57,8 @@ def _configure(connection: Connection) -> None:
     connection.pragma("temp_store", "MEMORY")  # no word of a chat in the system's temporary folder
 
 
-def _check(connection: Connection) -> None:
-    """After an unclean end: every page.  A search index that disagrees is made anew."""
+def check_pages(connection: Connection) -> None:
+    """Look at every page.  A search index that disagrees is made anew.  Raises DamagedFile."""
     if connection.pragma("integrity_check(1)") != "ok":
         raise damaged(connection.path)
     if connection.pragma("application_id") != APPLICATION_ID:
