@@ -106,5 +106,9 @@ def resource(*parts: str) -> Traversable:
 def worker_command(*arguments: str) -> list[str]:
     """Command line of a child of ours: `plum-desktop _worker …`, frozen or not."""
     if getattr(sys, "frozen", False):
-        return [sys.executable, "_worker", *arguments]
+        program = Path(sys.executable)
+        if sys.platform == "win32":
+            # There the window is a program of its own, to which the system gives no stdin.
+            program = program.with_name("plum-desktop.exe")
+        return [str(program), "_worker", *arguments]
     return [sys.executable, "-m", "plum_desktop", "_worker", *arguments]
