@@ -109,6 +109,26 @@ def test_cheap_commands_work(data_root: Path, capsys: pytest.CaptureFixture[str]
         assert capsys.readouterr().out, line
 
 
+def test_the_options_of_the_readmes_table() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z]+) ([^`]*)` \|", text, re.MULTILINE)
+    assert len(rows) >= 8
+    for name, form in rows:
+        command = cli.root.commands[name]
+        group = isinstance(command, click.Group)
+        known = {
+            option
+            for each in (leaves(command) if group else [command])
+            for field in each.params
+            for option in (*field.opts, *field.secondary_opts)
+        }
+        assert set(re.findall(r"--[a-z-]+", form)) <= known, name
+        if group:
+            assert set(form.split()[0].replace("\\|", "|").split("|")) <= set(command.commands), (
+                name
+            )
+
+
 def test_the_readme_names_every_command() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     missing = [name for name in cli.root.commands if f"`{name}" not in text]

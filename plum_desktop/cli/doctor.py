@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from plum_desktop.base.errors import PlumError
@@ -22,6 +24,8 @@ def doctor(session: Session, parts: tuple[str, ...], as_json: bool) -> None:
     """
     from plum_desktop.app.doctor import examine
 
+    with contextlib.suppress(PlumError):  # what is wrong with the folder, the doctor says
+        assert session.folder  # with it the log starts
     findings = examine(session.data_dir, parts)
     for finding in findings:
         if as_json:
