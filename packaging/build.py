@@ -93,7 +93,8 @@ def main() -> None:
     make_environment()
     require_cpu_torch()
     run(sys.executable, HERE / "licences.py", ROOT / "build" / "THIRD_PARTY.txt")
-    run(PYTHON, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", HERE / "plum-desktop.spec")
+    spec = HERE / "plum-desktop.spec"
+    run(PYTHON, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", spec, PLUM_VENV=sys.prefix)
     if sys.platform != "win32" and os.uname().machine == "x86_64":
         run(sys.executable, HERE / "check_native.py", BUNDLE)
     found = sizes(BUNDLE)

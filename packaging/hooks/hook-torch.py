@@ -3,7 +3,12 @@
 PyInstaller's own hook takes every module and file of the wheel, of which a third is those.
 """
 
-from PyInstaller.utils.hooks import PY_DYLIB_PATTERNS, collect_data_files, collect_dynamic_libs
+from PyInstaller.utils.hooks import (
+    PY_DYLIB_PATTERNS,
+    collect_data_files,
+    collect_dynamic_libs,
+    collect_submodules,
+)
 
 # Functions that torch compiles are read from their source.
 module_collection_mode = "pyz+py"
@@ -22,6 +27,9 @@ binaries = [
     if not any(name in path for name in _OF_TESTS)
 ]
 # Imported by name, so that no analysis sees them.
-hiddenimports = ["torch._dynamo", "torch._inductor.config", "torch.export", "torch.onnx"]
+hiddenimports = [
+    "torch._dynamo", "torch._inductor.config", "torch.export", "torch.onnx", "torch.onnx.operators",
+    *collect_submodules("torch._dynamo.polyfills"),
+]  # fmt: skip
 # Links to its libraries beside the program would mislead it about where it lies.
 bindepend_symlink_suppression = ["**/torch/lib/*.so*"]

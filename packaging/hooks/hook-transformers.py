@@ -8,15 +8,11 @@ from PyInstaller.utils.hooks import collect_data_files, collect_submodules, copy
 from plum_desktop.models.support import LEARNABLE
 
 module_collection_mode = "py"
-_KEPT = {"auto", "encoder_decoder", *LEARNABLE}
-
-
-def _kept(name: str) -> bool:
-    parts = name.split(".")
-    return parts[1:2] != ["models"] or len(parts) < 3 or parts[2] in _KEPT
-
-
-hiddenimports = collect_submodules("transformers", filter=_kept)
+# Its other models are excluded in the spec.
+hiddenimports = collect_submodules("transformers", filter=lambda name: ".models." not in name)
+hiddenimports += ["transformers.models.auto.modeling_auto"]
+for _name in ("bloom", "encoder_decoder", *LEARNABLE):
+    hiddenimports += collect_submodules(f"transformers.models.{_name}")
 datas = collect_data_files("transformers", excludes=["models/**"])
 for _name in (
     "accelerate", "filelock", "huggingface_hub", "numpy", "packaging", "peft", "pyyaml", "regex",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from plum_desktop.base import log, wire
+from plum_desktop.base.errors import PlumError
 from plum_desktop.base.wire import Handler, Request
 from plum_desktop.learning.job import JobFolder
 
@@ -64,7 +65,10 @@ def _probe(request: Request) -> dict[str, Any]:
     """Args: `library`.  No stage: whether the library trains here, and on what."""
     from plum_desktop.learning.trainers import probe
 
-    return {"devices": probe.LIBRARIES[request.args["library"]]()}
+    try:
+        return {"devices": probe.LIBRARIES[request.args["library"]]()}
+    except (ImportError, OSError) as error:  # a package is missing, or a library in it
+        raise PlumError(f"It cannot be loaded ({error}).") from error
 
 
 def _tokenize(request: Request) -> dict[str, Any]:
