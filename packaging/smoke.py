@@ -107,7 +107,7 @@ def learn(bundle: Bundle, full: bool) -> None:
         for title, question, answer in _CHATS:
             messages = [{"role": "user", "content": question},
                         {"role": "assistant", "content": answer}]  # fmt: skip
-            stream.write(json.dumps({"title": title, "messages": messages}) + "\n")
+            stream.write(json.dumps({"id": title, "title": title, "messages": messages}) + "\n")
     bundle.run("chats", "import", str(lines))
     # Killed where it begins, so that the job can be made short; killed again where the gate asks,
     # since so few lessons pass no gate; and each time it goes on where it was.
