@@ -219,8 +219,10 @@ def main() -> None:
         export(bundle)
         serve(bundle)
         window(bundle)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    except BaseException:
+        print(f"The data folder and its logs are left in {scratch}.")
+        raise
+    shutil.rmtree(scratch, ignore_errors=True)
     print(f"The bundle works ({time.monotonic() - began:.0f} s).")
 
 

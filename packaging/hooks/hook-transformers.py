@@ -14,8 +14,7 @@ hiddenimports += ["transformers.models.auto.modeling_auto"]
 for _name in ("bloom", "encoder_decoder", *LEARNABLE):
     hiddenimports += collect_submodules(f"transformers.models.{_name}")
 datas = collect_data_files("transformers", excludes=["models/**"])
-for _name in (
-    "accelerate", "filelock", "huggingface_hub", "numpy", "packaging", "peft", "pyyaml", "regex",
-    "requests", "safetensors", "tokenizers", "torch", "tqdm", "transformers",
-):  # fmt: skip
-    datas += copy_metadata(_name)
+# Saving an adapter makes a card from a template, and asks the metadata whether jinja2 is there.
+datas += collect_data_files("huggingface_hub")
+for _name in ("transformers", "peft"):
+    datas += copy_metadata(_name, recursive=True)
