@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-bench test-kills audit lint venv
+.PHONY: run test test-bench test-kills audit lint wheel bundle test-bundle venv
 
 # Opens the window; where there is no display, runs the demo.
 run: venv
@@ -30,6 +30,18 @@ audit:
 	@$(PYTHON) -m venv .venv/audit
 	@.venv/audit/bin/pip install --quiet pip-audit
 	@.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+# Wheel and sdist in dist/, the wheel tried in an environment of its own.
+wheel: venv
+	@$(BIN)/python packaging/wheel.py
+
+# What needs no Python: a folder, and what this system installs from, in dist/.
+bundle: venv
+	@$(BIN)/python packaging/build.py
+
+# Chat, learn, merge, export, the window: all of it inside the bundle.
+test-bundle: venv
+	@$(BIN)/python packaging/smoke.py dist/plum-desktop
 
 lint: venv
 	@$(BIN)/ruff check .

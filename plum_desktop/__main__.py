@@ -40,6 +40,10 @@ def _work(name: str) -> None:
         from plum_desktop.peers import bare_window
 
         bare_window.main()
+    elif name == "window":
+        from plum_desktop.ui import probe
+
+        probe.main()
     else:
         sys.exit(f"There is no worker {name!r}.")
 

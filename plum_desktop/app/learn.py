@@ -97,7 +97,7 @@ class LearnService:
             estimates.job(self._start_from(name, file)[0], [len(c.turns) for c, _ in found]).total
             if planned
             else 0.0,
-            _disk_bytes(file),
+            disk_bytes(file),
             file.name,
             name,
             trainer,
@@ -289,6 +289,6 @@ class LearnService:
         return None
 
 
-def _disk_bytes(file: ModelFile) -> int:
+def disk_bytes(file: ModelFile) -> int:
     """Adapter in two forms, checkpoint, rows, and a merged model at 8 bits where it was 4."""
     return 200_000_000 + 2 * file.size

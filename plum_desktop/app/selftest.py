@@ -53,7 +53,7 @@ def _run(folder: Path) -> Iterator[Finding]:
         began = selftest.engine_loss(engine, plan, folder / "start.npy")
         for trainer in _TRAINERS:
             if why := cannot_learn(trainer):
-                yield Finding(f"Self-test, {trainer}", "note", why)
+                yield Finding(f"Self-test, {trainer}", "warn", why)
                 continue
             job = JobFolder(folder / trainer)
             job.root.mkdir()
@@ -61,7 +61,7 @@ def _run(folder: Path) -> Iterator[Finding]:
                 curves[trainer] = _learn(job, model, start, plan, trainer)
                 yield _judge(job, engine, plan, trainer, curves[trainer], began)
             except PlumError as error:
-                yield Finding(f"Self-test, {trainer}", "bad", str(error))
+                yield Finding(f"Self-test, {trainer}", "fail", str(error))
     finally:
         engine.close()
     if len(curves) > 1:
@@ -110,21 +110,21 @@ def _judge(
     curve = f"{len(losses)} steps took the loss from {first:.2f} to {last:.2f}"
     if not abs(first - began) < _APART * began:
         return Finding(
-            subject, "bad",
+            subject, "fail",
             f"It computes another model: a loss of {first:.2f} where the engine reads {began:.2f}.",
         )  # fmt: skip
     if not last < _LEARNED * first:
-        return Finding(subject, "bad", f"It does not learn: {curve}.")
+        return Finding(subject, "fail", f"It does not learn: {curve}.")
     if not last * _LAST_STEP < end < last * (1 + _APART):
         return Finding(
-            subject, "bad", f"The engine reads another adapter: {curve}, and it reads {end:.2f}."
+            subject, "fail", f"The engine reads another adapter: {curve}, and it reads {end:.2f}."
         )
     if not apart < _MERGED:
         return Finding(
-            subject, "bad", f"The merged model is another one, by {apart:.4f} nats a token."
+            subject, "fail", f"The merged model is another one, by {apart:.4f} nats a token."
         )
     return Finding(
-        subject, "good", f"{curve}; the engine reads {end:.2f}, and the merged model is the same."
+        subject, "ok", f"{curve}; the engine reads {end:.2f}, and the merged model is the same."
     )
 
 
@@ -133,8 +133,8 @@ def _compare(one: list[float], other: list[float]) -> Finding:
     apart = float(np.max(np.abs(ours - theirs) / np.maximum(ours, theirs)))
     text = f"their losses differ by {apart:.2%} at most."
     if apart < _APART:
-        return Finding("Self-test", "good", f"The trainers agree: {text}")
-    return Finding("Self-test", "bad", f"The trainers do not agree: {text}")
+        return Finding("Self-test", "ok", f"The trainers agree: {text}")
+    return Finding("Self-test", "fail", f"The trainers do not agree: {text}")
 
 
 def _divergence(of: np.ndarray, against: np.ndarray) -> float:

@@ -20,6 +20,7 @@ from plum_desktop.base.files import write_text
 
 log = logging.getLogger(__name__)
 
+KEPT = "crash.txt"  # among the logs
 _MOST = 64_000  # characters that are kept; the newest
 _PACKAGE = Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ class CrashFile:
     """
 
     def __init__(self, logs: Path) -> None:
-        self._kept, self._fault = logs / "crash.txt", logs / "fault.txt"
+        self._kept, self._fault = logs / KEPT, logs / "fault.txt"
         self._seen = logs / "crash-seen.txt"
         self._stream: IO[bytes] | None = None
         self._known: set[str] = set()

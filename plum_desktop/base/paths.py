@@ -116,5 +116,9 @@ def worker_command(*arguments: str) -> list[str]:
 def program_command(*arguments: str) -> list[str]:
     """Command line of this program itself: `plum-desktop …`, frozen or not."""
     if getattr(sys, "frozen", False):
-        return [sys.executable, *arguments]
+        program = Path(sys.executable)
+        if sys.platform == "win32":
+            # There the window is a program of its own, to which the system gives no stdin.
+            program = program.with_name("plum-desktop.exe")
+        return [str(program), *arguments]
     return [sys.executable, "-m", "plum_desktop", *arguments]

@@ -1,26 +1,35 @@
-"""`plum-desktop doctor`: what works here, and what does not."""
+"""`plum-desktop doctor`: what works here, what does not, and what to do about it."""
 
 from __future__ import annotations
+
+import contextlib
 
 import click
 
 from plum_desktop.base.errors import PlumError
 from plum_desktop.cli.session import Session, emit, json_option, pass_session
 
-_SIGNS = {"good": "ok  ", "note": "note", "bad": "BAD "}
+_SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 @click.command()
+@click.argument("parts", nargs=-1, metavar="[PART]...")
 @click.option(
     "--selftest", is_flag=True, help="Also learn a tiny job with every trainer, and compare."
 )
 @json_option
 @pass_session
-def doctor(session: Session, selftest: bool, as_json: bool) -> None:
-    """Check this machine, the data folder, the model and the trainer."""
+def doctor(session: Session, parts: tuple[str, ...], selftest: bool, as_json: bool) -> None:
+    """Try everything on this machine, and say how to mend what fails.
+
+    PART looks at those parts alone: Program, Memory, "Data folder", Disk, Chats, Model, Trainer,
+    Window, Crashes.
+    """
     from plum_desktop.app.doctor import examine
 
-    findings = examine(session.folder)
+    with contextlib.suppress(PlumError):  # what is wrong with the folder, the doctor says
+        assert session.folder  # with it the log starts
+    findings = examine(session.data_dir, parts)
     if selftest:
         from plum_desktop.app.selftest import run
 
@@ -28,8 +37,9 @@ def doctor(session: Session, selftest: bool, as_json: bool) -> None:
     for finding in findings:
         if as_json:
             emit(finding)
-        else:
-            click.echo(f"{_SIGNS[finding.state]}  {finding.subject}: {finding.text}")
-    bad = [finding for finding in findings if finding.state == "bad"]
-    if bad:
-        raise PlumError(f"{bad[0].subject}: {bad[0].text}")
+            continue
+        click.echo(f"{_SIGNS[finding.state]}  {finding.name}: {finding.what}")
+        if finding.fix:
+            click.echo(f"      Fix: {finding.fix}")
+    if bad := [finding for finding in findings if finding.state == "fail"]:
+        raise PlumError(f"{bad[0].name}: {bad[0].what}")

@@ -26,7 +26,7 @@ class Session:
     """One run of the program in a terminal."""
 
     def __init__(self, data_dir: Path | None) -> None:
-        self._data_dir = data_dir
+        self.data_dir = data_dir  # None: the usual one
 
     @cached_property
     def folder(self) -> DataFolder:
@@ -34,7 +34,7 @@ class Session:
         from plum_desktop.base import log
         from plum_desktop.base.paths import open_data_folder
 
-        folder = open_data_folder(self._data_dir)
+        folder = open_data_folder(self.data_dir)
         log.start(folder.logs, "command")
         return folder
 

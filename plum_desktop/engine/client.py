@@ -197,6 +197,10 @@ class EngineClient:
             self._stale = False
         return _loaded(result)
 
+    def system(self) -> dict[str, Any]:
+        """What the engine was built with: `features` of the processor, `gpu`."""
+        return self._request("system", {})
+
     def info(self) -> Loaded | None:
         """What is loaded; None: nothing yet."""
         result = self._request("info", {})

@@ -43,6 +43,15 @@ lib.llama_log_set(_keep_log, ctypes.c_void_p(0))
 lib.llama_backend_init()
 
 
+def system() -> dict[str, Any]:
+    """What llama.cpp was built with: `features` of the processor, whether `gpu`."""
+    said = lib.llama_print_system_info().decode("utf-8", "replace")
+    return {
+        "features": re.findall(r"(\w+) = 1", said),
+        "gpu": bool(lib.llama_supports_gpu_offload()),
+    }
+
+
 class Model:
     """A GGUF model's weights, or its vocabulary and metadata alone."""
 

@@ -62,6 +62,11 @@ class Engine:
         self._tokenizer, self._context = tokenizer, context
         return self.info(request)
 
+    def system(self, _: Request) -> dict[str, Any]:
+        from plum_desktop.engine.native import system
+
+        return system()
+
     def info(self, _: Request) -> dict[str, Any]:
         if self._context is None or self._tokenizer is None:
             return {"path": None}
@@ -245,6 +250,7 @@ def main() -> None:
     engine = Engine()
     names = (
         "load",
+        "system",
         "info",
         "adapter",
         "chat",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from plum_desktop.base import log, wire
+from plum_desktop.base.errors import PlumError
 from plum_desktop.base.wire import Handler, Request
 from plum_desktop.learning.job import JobFolder
 
@@ -32,8 +33,12 @@ def main() -> None:
     if folder := os.environ.get("PLUM_LOG_DIR"):
         log.start(Path(folder), "stage", logging.WARNING)
     stages: dict[str, Handler] = {
-        "tokenize": _tokenize, "train": _train, "merge": _merge, "bring_in": _bring_in,
-    }  # fmt: skip
+        "tokenize": _tokenize,
+        "train": _train,
+        "merge": _merge,
+        "bring_in": _bring_in,
+        "probe": _probe,
+    }
     wire.serve("stage", {op: _measured(handler) for op, handler in stages.items()}, stdout)
 
 
@@ -55,6 +60,16 @@ def _peak_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _probe(request: Request) -> dict[str, Any]:
+    """Args: `library`.  No stage: whether the library trains here, and on what."""
+    from plum_desktop.learning.trainers import probe
+
+    try:
+        return {"devices": probe.LIBRARIES[request.args["library"]]()}
+    except (ImportError, OSError) as error:  # a package is missing, or a library in it
+        raise PlumError(f"It cannot be loaded ({error}).") from error
 
 
 def _tokenize(request: Request) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from plum_desktop.store.copies import (
     listed,
     scratch_file,
 )
-from plum_desktop.store.opening import check, configure, recognise, upgrade
+from plum_desktop.store.opening import check_pages, configure, recognise, upgrade
 
 _DAYS, _WEEKS = 7, 4  # of daily copies: one of each of the last days and of weeks before them
 _MOST_BEFORE = 3
@@ -118,7 +118,7 @@ class Backups:
                 with _damage_of(backup), ready.sentences():
                     recognise(ready, backup.path)
                     configure(ready, journal="DELETE")
-                    check(ready, backup.path)
+                    check_pages(ready, backup.path)
                     upgrade(ready, None)
                 before = self.create(f"{BEFORE}-restore")
                 ready.copy_into(self._connection)

@@ -28,7 +28,7 @@ def open_database(path: Path, backup_folder: Path, *, checked: bool) -> Connecti
             recognise(connection, path)
             configure(connection)
             if checked:
-                check(connection, path)
+                check_pages(connection, path)
             upgrade(connection, backup_folder)
             connection.pragma("foreign_keys", "ON")  # only now: an upgrade may rebuild tables
     except BaseException:
@@ -60,7 +60,7 @@ def configure(connection: Connection, journal: str = "WAL") -> None:
     connection.pragma("temp_store", "MEMORY")  # no word of a chat in the system's temporary folder
 
 
-def check(connection: Connection, path: Path) -> None:
+def check_pages(connection: Connection, path: Path) -> None:
     """Look at every page.  A search index that disagrees is made anew.  Raises DamagedFile."""
     if connection.pragma("integrity_check(1)") != "ok":
         raise damaged(path)

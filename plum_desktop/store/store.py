@@ -12,12 +12,13 @@ from plum_desktop.store import search
 from plum_desktop.store.adapters import Adapters
 from plum_desktop.store.backups import Backups
 from plum_desktop.store.chats import Chats
+from plum_desktop.store.connection import damaged
 from plum_desktop.store.drafts import Drafts
 from plum_desktop.store.facts import Facts
 from plum_desktop.store.folders import Folders
 from plum_desktop.store.forgetting import Forgetting
 from plum_desktop.store.marker import OpenMarker
-from plum_desktop.store.opening import open_database
+from plum_desktop.store.opening import check_pages, open_database
 from plum_desktop.store.runs import Runs
 
 UNARCHIVED = SearchFilter()
@@ -111,6 +112,13 @@ class Store:
                 "What was deleted is gone, but another Plum Desktop still uses the file that "
                 "held it; close it and try again."
             )
+
+    def check(self) -> None:
+        """Look at every page, every search index and what belongs to what.  Raises DamagedFile."""
+        with self._connection.sentences():
+            check_pages(self._connection, self._connection.path)
+            if self._connection.query("PRAGMA foreign_key_check"):
+                raise damaged(self._connection.path)
 
     def close(self) -> None:
         """Close the database; twice is once."""

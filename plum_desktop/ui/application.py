@@ -98,7 +98,7 @@ def make_application(arguments: list[str]) -> QApplication:
     QApplication.setApplicationName("plum-desktop")
     QApplication.setApplicationDisplayName("Plum Desktop")
     QApplication.setApplicationVersion(__version__)
-    QApplication.setDesktopFileName("plum-desktop")
+    QApplication.setDesktopFileName("io.github.plum_desktop.PlumDesktop")
     app = QApplication(arguments)
     QApplication.setStyle("Fusion")
     app.setFont(text_font(INTERFACE_PIXELS))

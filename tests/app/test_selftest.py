@@ -21,16 +21,16 @@ from plum_desktop.models.header import read_header
 @pytest.mark.skipif(importlib.util.find_spec("mlx_lm") is None, reason="MLX is not installed")
 def test_both_trainers_pass_and_agree() -> None:
     found = selftest.run()
-    assert [(each.subject, each.state) for each in found] == [
-        ("Self-test, torch", "good"), ("Self-test, mlx", "good"), ("Self-test", "good"),
+    assert [(each.name, each.state) for each in found] == [
+        ("Self-test, torch", "ok"), ("Self-test, mlx", "ok"), ("Self-test", "ok"),
     ]  # fmt: skip
-    assert found[-1].text.startswith("The trainers agree")
+    assert found[-1].what.startswith("The trainers agree")
 
 
 def test_a_trainer_that_is_missing_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "cannot_learn", lambda trainer: f"{trainer} is not here.")
-    assert {(each.state, each.text) for each in selftest.run()} == {
-        ("note", "torch is not here."), ("note", "mlx is not here."),
+    assert {(each.state, each.what) for each in selftest.run()} == {
+        ("warn", "torch is not here."), ("warn", "mlx is not here."),
     }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_found(
     monkeypatch.setattr(selftest, "_TRAINERS", ("torch",))
     monkeypatch.setattr(selftest, "_learn", Learned([share * began for share in shares]))
     (found,) = selftest.run()
-    assert found.state == "bad"
+    assert found.state == "fail"
     assert words in found.text
 
 
@@ -91,15 +91,15 @@ def test_a_merged_model_that_is_another_is_found(
     monkeypatch.setattr(selftest, "_LEARNED", 1.1)
     monkeypatch.setattr(selftest, "_TRAINERS", ("torch",))
     monkeypatch.setattr(selftest, "_learn", Learned([began, began], merged=2.0))
-    assert "merged model is another" in selftest.run()[0].text
+    assert "merged model is another" in selftest.run()[0].what
     monkeypatch.setattr(selftest, "_learn", Learned([began, began]))
-    assert selftest.run()[0].state == "good"
+    assert selftest.run()[0].state == "ok"
 
 
 def test_trainers_that_part_are_found() -> None:
-    assert selftest._compare([7.0, 5.0], [7.0, 4.9]).state == "good"
-    assert selftest._compare([7.0, 5.0], [7.0, 4.0]).state == "bad"
-    assert selftest._compare([7.0, 5.0], [7.0, float("nan")]).state == "bad"
+    assert selftest._compare([7.0, 5.0], [7.0, 4.9]).state == "ok"
+    assert selftest._compare([7.0, 5.0], [7.0, 4.0]).state == "fail"
+    assert selftest._compare([7.0, 5.0], [7.0, float("nan")]).state == "fail"
 
 
 def test_a_worker_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +107,6 @@ def test_a_worker_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
         raise PlumError("The learning worker stopped.")
 
     monkeypatch.setattr(selftest, "_learn", fail)
-    assert [(each.state, each.text) for each in selftest.run()] == [
-        ("bad", "The learning worker stopped."),
+    assert [(each.state, each.what) for each in selftest.run()] == [
+        ("fail", "The learning worker stopped."),
     ] * 2

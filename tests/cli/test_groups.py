@@ -1,4 +1,4 @@
-"""memory, adapters, models, settings, doctor and serve, as typed."""
+"""memory, adapters, models, settings and serve, as typed."""
 
 from __future__ import annotations
 
@@ -119,23 +119,6 @@ def test_adapters(run, plum: Plum, learn: Callable[..., Adapter], tmp_path: Path
     assert "is serving" in run("adapters", "delete", second.id, "--yes").err
     assert run("adapters", "delete", first.id, "--yes").status == 0
     assert [row["id"] for row in run("adapters", "list", "--json").rows] == [second.id]
-
-
-def test_doctor_finds_this_machine_fit(run) -> None:
-    rows = run("doctor", "--json").rows
-    assert {row["subject"] for row in rows} == {
-        "Program", "Machine", "Data folder", "Chats", "Model", "Trainer", "Window",
-    }  # fmt: skip
-    assert all(row["state"] != "bad" for row in rows)
-    assert run("doctor").status == 0
-
-
-def test_doctor_names_what_is_bad(run, data_folder) -> None:
-    data_folder.database.write_text("no database " * 500)
-    ran = run("doctor")
-    assert ran.status == 1
-    assert "BAD   Chats: " in ran.out
-    assert ran.err.startswith("plum-desktop: Chats: ")
 
 
 def test_serve_refuses_what_cannot_be_served(run) -> None:

@@ -53,7 +53,7 @@ def test_dry_run_says_what_and_changes_nothing(run, chats: None) -> None:
     assert "2 chats, about" in two.out
     (one,) = run("learn", "--dry-run", "--chat", "talk-1", "--json").row["chats"]
     assert one["id"] == "talk-1"
-    assert "unfinished" not in run("doctor").out
+    assert "unfinished" not in run("doctor", "Chats").out
 
 
 def test_refusals(run, data_folder) -> None:
@@ -136,7 +136,7 @@ def test_an_interrupted_job_is_130_and_can_go_on(run, chats: None, program) -> N
     assert "learn --resume" in err
     assert "Traceback" not in err
     assert psutil.wait_procs(children, timeout=10)[1] == []
-    assert "unfinished" in run("doctor").out
+    assert "unfinished" in run("doctor", "Chats").out
 
 
 def test_only_when_it_is_due(run, chats: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -374,13 +374,13 @@ def test_a_file_that_may_not_be_read_is_a_sentence(
 def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The databases whose pages were all looked at."""
     looked_at: list[Path] = []
-    check = opening.check
+    check = opening.check_pages
 
     def note(connection: opening.Connection, path: Path) -> None:
         looked_at.append(path)
         check(connection, path)
 
-    monkeypatch.setattr(opening, "check", note)
+    monkeypatch.setattr(opening, "check_pages", note)
     return looked_at
 
 

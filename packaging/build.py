@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Build the bundle: `python packaging/build.py`, in a checkout whose `.venv` is set up.
+
+`build/env` gets PyInstaller and a llama.cpp for any computer, and borrows all else from `.venv`.
+Then: licences, bundle, check of the native libraries, sizes, and what this system installs from
+(`dist/`: a tarball and a .deb on Linux; on macOS and Windows see packaging/README.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+ENV = ROOT / "build" / "env"
+PYTHON = ENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = ENV / "built-for"
+BUNDLE = ROOT / "dist" / "plum-desktop"
+PYINSTALLER = "pyinstaller==6.22.3"
+# Not what this machine can do, but AVX2 and FMA on x86-64: any computer since 2013 or so.
+# LLAVA_BUILD is half of the compiling, for pictures that nothing here looks at.
+PORTABLE = "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"
+_MOST = 1_300_000_000  # bytes on the disk; more means that something came along unasked
+
+
+def run(*command: str | Path, **environment: str) -> None:
+    print("$", *command, flush=True)
+    subprocess.run(
+        [str(part) for part in command], cwd=ROOT, env={**os.environ, **environment}, check=True
+    )
+
+
+def pinned(name: str) -> str:
+    """`name==version` from constraints.txt."""
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    found = re.search(rf"^{re.escape(name)}==\S+$", text, re.MULTILINE)
+    assert found is not None
+    return found[0]
+
+
+def make_environment() -> None:
+    wanted = [PYINSTALLER, pinned("llama_cpp_python"), PORTABLE, sys.version]
+    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == "\n".join(wanted):
+        return
+    shutil.rmtree(ENV, ignore_errors=True)
+    run(sys.executable, "-m", "venv", ENV)
+    pip = (PYTHON, "-m", "pip", "install")
+    run(*pip, PYINSTALLER)
+    # No wheel, not even one of pip's own: they may be built for the machine that built them.
+    run(*pip, "--no-deps", "--no-cache-dir", "--no-binary=llama-cpp-python", wanted[1],
+        CMAKE_ARGS=PORTABLE)  # fmt: skip
+    site = subprocess.run(
+        [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    # Last in the path, so that this environment's own llama.cpp comes before the other's.
+    Path(site, "zz_venv.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    STAMP.write_text("\n".join(wanted), encoding="utf-8")
+
+
+def require_cpu_torch() -> None:
+    check = "import sys, torch; sys.exit(torch.version.cuda is not None)"
+    if subprocess.run([PYTHON, "-c", check], check=False).returncode:
+        sys.exit(
+            "The PyTorch in .venv is built for CUDA, which would make the bundle gigabytes larger; "
+            "set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels and set up .venv anew."
+        )
+
+
+def sizes(bundle: Path) -> Counter[str]:
+    """Bytes on the disk by the folder, or file, under the bundle's contents."""
+    found: Counter[str] = Counter()
+    for path in bundle.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            parts = [part for part in path.relative_to(bundle).parts if part != "_internal"]
+            deeper = 3 if parts[0] == "plum_desktop" else 1
+            found["/".join(parts[:deeper])] += path.stat().st_size
+    return found
+
+
+def main() -> None:
+    if sys.prefix == sys.base_prefix:
+        sys.exit("Run it with the Python of .venv: .venv/bin/python packaging/build.py")
+    began = time.monotonic()
+    make_environment()
+    require_cpu_torch()
+    run(sys.executable, HERE / "licences.py", ROOT / "build" / "THIRD_PARTY.txt")
+    spec = HERE / "plum-desktop.spec"
+    run(PYTHON, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", spec, PLUM_VENV=sys.prefix)
+    if sys.platform != "win32" and os.uname().machine == "x86_64":
+        run(sys.executable, HERE / "check_native.py", BUNDLE)
+    found = sizes(BUNDLE)
+    for name, count in found.most_common(25):
+        print(f"{count / 1e6:8.1f} MB  {name}")
+    print(f"{found.total() / 1e6:8.1f} MB  altogether, {time.monotonic() - began:.0f} s")
+    if found.total() > _MOST:
+        sys.exit(f"The bundle is larger than {_MOST / 1e6:.0f} MB.")
+    if sys.platform.startswith("linux"):
+        run(sys.executable, HERE / "linux" / "package.py", BUNDLE)
+
+
+if __name__ == "__main__":
+    main()

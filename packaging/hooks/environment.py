@@ -1,0 +1,14 @@
+"""Before anything else in the bundle: what the system's own programs may not inherit.
+
+PyInstaller points the loader at the bundle's libraries.  This process has read that by now, and a
+child of ours sets it anew; a browser that it opens would load our libraries instead of its own.
+"""
+
+import os
+
+for _name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH"):
+    _before = os.environ.pop(f"{_name}_ORIG", None)
+    if _before is not None:
+        os.environ[_name] = _before
+    else:
+        os.environ.pop(_name, None)

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# From dist/Plum Desktop.app a signed and notarized DMG.  Run on a Mac, after packaging/build.py.
+#
+#   PLUM_IDENTITY="Developer ID Application: NAME (TEAM)" PLUM_PROFILE=plum packaging/macos/release.sh
+#
+# PLUM_PROFILE is a keychain profile of `xcrun notarytool store-credentials`; no password is here.
+# Without PLUM_IDENTITY the app is signed for this Mac alone (ad hoc), to try the rest.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+APP="dist/Plum Desktop.app"
+IDENTITY="${PLUM_IDENTITY:--}"
+HERE=packaging/macos
+VERSION="$(/usr/libexec/PlistBuddy -c "Print :CFBundleShortVersionString" "$APP/Contents/Info.plist")"
+DMG="dist/Plum-Desktop-$VERSION-$(uname -m).dmg"
+[ -d "$APP" ] || { echo "There is no $APP; run packaging/build.py first." >&2; exit 1; }
+
+# Inside out, and never --deep: each library by itself, then the program, then the app around it.
+# A hardened runtime and a time stamp are what notarization asks of every one of them.
+options=(--force --sign "$IDENTITY" --options runtime)
+[ "$IDENTITY" = - ] || options+=(--timestamp)
+echo "signing $APP"
+find "$APP/Contents" -type f \( -name '*.dylib' -o -name '*.so' -o -perm -111 \) -print0 |
+    while IFS= read -r -d '' file; do
+        if file -b "$file" | grep -q 'Mach-O'; then
+            case "$file" in
+                "$APP/Contents/MacOS/"*) ;; # below, with its entitlements
+                *) codesign "${options[@]}" "$file" ;;
+            esac
+        fi
+    done
+find "$APP/Contents" -type d -name '*.framework' -print0 |
+    while IFS= read -r -d '' framework; do codesign "${options[@]}" "$framework"; done
+codesign "${options[@]}" --entitlements "$HERE/entitlements.plist" "$APP/Contents/MacOS/plum-desktop"
+codesign "${options[@]}" --entitlements "$HERE/entitlements.plist" "$APP"
+codesign --verify --strict --verbose=2 "$APP"
+
+echo "writing $DMG"
+stage="$(mktemp -d)"
+trap 'rm -rf "$stage"' EXIT
+ditto "$APP" "$stage/Plum Desktop.app"
+ln -s /Applications "$stage/Applications"
+rm -f "$DMG"
+hdiutil create -quiet -volname "Plum Desktop" -srcfolder "$stage" -fs APFS -format ULFO "$DMG"
+
+if [ "$IDENTITY" = - ]; then
+    echo "Signed for this Mac alone; set PLUM_IDENTITY and PLUM_PROFILE for a release."
+    exit 0
+fi
+codesign --force --sign "$IDENTITY" --timestamp "$DMG"
+xcrun notarytool submit "$DMG" --keychain-profile "${PLUM_PROFILE:?a profile of notarytool}" --wait
+xcrun stapler staple "$DMG"
+# What a Mac that has never seen it decides.
+spctl --assess --type open --context context:primary-signature --verbose "$DMG"
