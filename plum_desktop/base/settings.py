@@ -50,8 +50,8 @@ class Settings:
     )
     lookup: str = _setting(
         "learned", "Look things up too", "Puts the best excerpts of your chats before a question "
-        "about the past: once something was learned, since learning teaches to read them; or "
-        "always.", ("off", "learned", "always"), group="Answers",
+        "about the past. Learning teaches a model to read them.", ("off", "learned", "always"),
+        group="Answers",
     )  # fmt: skip
     context: int = _setting(
         8192, "Context", "Tokens the model sees; at most what it was made for.",

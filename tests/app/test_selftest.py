@@ -82,7 +82,7 @@ def test_what_is_wrong_is_found(
     monkeypatch.setattr(selftest, "_learn", Learned([share * began for share in shares]))
     (found,) = selftest.run()
     assert found.state == "fail"
-    assert words in found.text
+    assert words in found.what
 
 
 def test_a_merged_model_that_is_another_is_found(

@@ -152,6 +152,7 @@ class SettingRow(QWidget):
 
     def _word(self, choice: str) -> str:
         return {
+            "learned": self.tr("Once it has learned"), "always": self.tr("Always"),
             "auto": self.tr("Automatic"), "torch": "PyTorch", "mlx": "MLX",
             "default": self.tr("Default"), "paper": self.tr("As in the paper"),
             "system": self.tr("As the system"), "light": self.tr("Light"),
