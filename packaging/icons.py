@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -14,13 +13,10 @@ _LARGEST = {"ico": 256, "icns": 512}
 
 def make_icons(folder: Path) -> dict[str, Path]:
     """Write `plum.ico`, `plum.icns` and a PNG of each size into `folder`; paths by ending."""
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtCore import Qt
-    from PySide6.QtGui import QGuiApplication, QImage, QPainter
+    from PySide6.QtGui import QImage, QPainter
     from PySide6.QtSvg import QSvgRenderer
 
-    application = QGuiApplication.instance() or QGuiApplication([])
-    assert application is not None
     folder.mkdir(parents=True, exist_ok=True)
     drawing = QSvgRenderer(str(PICTURE))
     made = {}

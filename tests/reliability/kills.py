@@ -310,7 +310,8 @@ class Kills:
         self._look()
 
     def _doctor(self) -> None:
-        bad = [each.text for each in examine(open_data_folder(self.root)) if each.state == "bad"]
+        found = examine(self.root, ("Data folder", "Chats"))
+        bad = [each.what for each in found if each.state == "fail"]
         assert bad == []
 
     def _look(self) -> None:

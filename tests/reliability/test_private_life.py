@@ -81,8 +81,11 @@ def test_a_whole_life_stays_on_this_machine_and_with_its_owner(
         if path.stat().st_mode & 0o077 and not path.samefile(plum_root / "models" / tiny.NAME)
     }
     assert opened == {}, "others can read these"
+    copies = plum_root / "backups"
+    assert any(copies.iterdir())
     for path in files:
-        if path.is_file() and path.name not in _CHAT_FILES and path != out / "chats.jsonl":
+        said_to = path.name in _CHAT_FILES or path.parent == copies or path == out / "chats.jsonl"
+        if path.is_file() and not said_to:
             content = path.read_bytes().lower()
             assert not [word for word in PLANTED if word.lower().encode() in content], path
     kept = (plum_root / "plum.db").read_bytes() + (out / "chats.jsonl").read_bytes()
