@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
+from hypothesis import settings
 
 from plum_desktop.base.paths import ENV_DATA_DIR, DataFolder, open_data_folder
 from plum_desktop.base.types import Adapter, AdapterState
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 
 # A shell starts what it puts in the background with interrupts ignored, and children inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples every time, so that what fails is what was changed, and no deadline on a noisy
+# machine.  With PLUM_FUZZ=1 others are drawn.
+settings.register_profile(
+    "plum", deadline=None, derandomize=not os.environ.get("PLUM_FUZZ"), database=None
+)
+settings.load_profile("plum")
 
 ROOT = Path(__file__).parents[1]
 

@@ -59,6 +59,8 @@ def import_chats(session: Session, file: Path, as_json: bool) -> None:
 
 def _print_report(report: ImportReport) -> None:
     click.echo(f"Added {_count(report.added, 'chat')}.")
+    if report.grown:
+        click.echo(f"Added what is new to {_count(report.grown, 'chat')}.")
     if report.skipped:
         click.echo(f"Left out {_count(report.skipped, 'chat')} that were there already.")
     for problem in report.problems[:PROBLEMS_SHOWN]:

@@ -261,6 +261,36 @@ class Chats:
             self._insert(messages)
         return True
 
+    def grow(self, chat: Chat, messages: Sequence[Message]) -> bool:
+        """Add what was said in another program since its chat came in; False: nothing was.
+
+        New is what answers what is here and is younger than all that came in: older messages
+        that are missing were deleted.  The shown branch grows where nothing was said here since.
+        Messages come parents first.
+        """
+        with self._connection.transaction():
+            here = {message.id for message in self.tree(chat.id)}
+            came_in = [message.created for message in messages if message.id in here]
+            youngest = max(came_in, default=float("inf"))
+            new: dict[str, Message] = {}
+            for message in messages:
+                answers = message.parent_id in here or message.parent_id in new
+                if message.id not in here and message.created > youngest and answers:
+                    new[message.id] = message
+            if not new:
+                return False
+            self._insert(list(new.values()))
+            leaf, below = self.get(chat.id).leaf, chat.leaf
+            while below in new:
+                below = new[below].parent_id
+            if below == leaf and chat.leaf:
+                self.show(chat.id, chat.leaf)
+            self._connection.execute(
+                "UPDATE chats SET updated = max(updated, ?) WHERE id = ?",
+                [max(message.created for message in new.values()), chat.id],
+            )
+        return True
+
     def list(
         self, *, archived: bool | None = False, limit: int | None = None, offset: int = 0
     ) -> list[Chat]:

@@ -19,6 +19,7 @@ from plum_desktop.base.errors import PlumError
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import Message, SearchFilter
 from plum_desktop.store import Store
+from plum_desktop.store.forgetting import Doomed
 
 DATA = Path(__file__).parent.parent / "data" / "exchange"
 
@@ -93,6 +94,66 @@ def test_a_deep_conversation_is_no_trouble(store: Store, tmp_path: Path) -> None
     assert len(store.chats.branch("deep")) == 5000
 
 
+def said_later(path: Path, target: Path, seconds: float = 60.0) -> Path:
+    """The file as it is exported again, with a question and a reply more in the first chat."""
+    records = json.loads(path.read_text(encoding="utf-8"))
+    record = records[0]
+    last = record["current_node"]
+    when = max(
+        node["message"].get("create_time") or 0.0
+        for node in record["mapping"].values()
+        if node.get("message")
+    )
+    for number, (role, text) in enumerate([("user", "And by tram?"), ("assistant", "Line 1.")]):
+        name = f"later{number}"
+        record["mapping"][last]["children"].append(name)
+        record["mapping"][name] = {
+            "id": name, "parent": last, "children": [], "message": {
+                "author": {"role": role}, "create_time": when + seconds * (number + 1),
+                "content": {"content_type": "text", "parts": [text]}, "recipient": "all",
+            },
+        }  # fmt: skip
+        last = name
+    record["current_node"] = last
+    target.write_text(json.dumps(records), encoding="utf-8")
+    return target
+
+
+PORTO = "6556a0b0-0000-8000-8000-000000000001"
+LATER = [("user", "And by tram?"), ("assistant", "Line 1.")]
+
+
+def test_a_chat_that_went_on_grows_at_its_next_import(store: Store, tmp_path: Path) -> None:
+    import_file(store, DATA / "chatgpt.json")
+    before = said(store.chats.branch(PORTO))
+    again = said_later(DATA / "chatgpt.json", tmp_path / "again.json")
+    report = import_file(store, again)
+    assert (report.added, report.grown, report.skipped) == (0, 1, 1)
+    assert said(store.chats.branch(PORTO)) == before + LATER
+    assert store.chats.get(PORTO).updated == store.chats.branch(PORTO)[-1].created
+    report = import_file(store, again)
+    assert (report.added, report.grown, report.skipped) == (0, 0, 2)
+    assert import_file(store, DATA / "chatgpt.json").grown == 0
+
+
+def test_what_was_deleted_here_does_not_come_back_and_what_was_said_here_stays_in_sight(
+    store: Store, tmp_path: Path
+) -> None:
+    import_file(store, DATA / "chatgpt.json")
+    shown = store.chats.branch(PORTO)
+    gone = next(each for each in store.chats.siblings(shown[1].id) if each.id != shown[1].id)
+    doomed = [each.id for each in store.chats.deleted_with(gone.id)]
+    store.forgetting.begin(Doomed(messages=tuple(doomed)), lambda _: False)
+    store.chats.add_message(PORTO, "user", "Said here.")
+    here = said(store.chats.branch(PORTO))
+    report = import_file(store, said_later(DATA / "chatgpt.json", tmp_path / "again.json"))
+    assert report.grown == 1
+    assert said(store.chats.branch(PORTO)) == here, "what is shown was changed"
+    texts = [each.text for each in store.chats.tree(PORTO)]
+    assert gone.text not in texts
+    assert {text for _, text in LATER} <= set(texts)
+
+
 # Claude
 
 
@@ -114,6 +175,14 @@ def test_claude_comes_in_by_parents_or_in_line(store: Store) -> None:
     assert said(shown)[1:] == [("assistant", "Waldo."), ("user", "Nice one.")]
     assert [m.text for m in store.chats.siblings(shown[1].id)] == ["Waldo.", "Minka."]
     assert import_file(store, DATA / "claude.json").skipped == 2
+
+
+def test_ids_that_utf8_cannot_write_are_ids(store: Store, tmp_path: Path) -> None:
+    records = json.loads((DATA / "claude.json").read_text())
+    records[0]["chat_messages"][0]["uuid"] = "\ud800"
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps(records))
+    assert import_file(store, path).added == 2
 
 
 # Our own JSON
@@ -379,7 +448,7 @@ def test_no_json_is_a_defect(store: Store, tmp_path: Path, records: list[Any]) -
         report = import_file(store, path)
     except PlumError:
         return
-    assert report.added + report.skipped + len(report.problems) == len(records)
+    assert report.added + report.grown + report.skipped + len(report.problems) == len(records)
 
 
 def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -422,6 +491,6 @@ def test_no_export_that_was_tampered_with_is_a_defect(
         return
     assert len(store.chats.list(archived=None)) == before + report.added
     if records:
-        assert report.added + report.skipped + len(report.problems) == records
+        assert report.added + report.grown + report.skipped + len(report.problems) == records
     for chat in store.chats.list(archived=None):
         assert len(store.chats.branch(chat.id)) >= 1

@@ -234,7 +234,7 @@ def test_an_adapter_made_elsewhere_is_a_row_and_is_undone(
     assert learning.import_button.isEnabled()
     row = [learning.model.index(0, column).data() for column in range(1, 5)]
     assert row == ["imported", "", "", "In use"]
-    assert learning.details.title.text() == "Brought in from friend.gguf"
+    qtbot.wait_until(lambda: learning.details.title.text() == "Brought in from friend.gguf")
     assert "GGUF, rank 16, 210 parts" in learning.details.rows.texts()
     assert learning.charts is not None
     assert "No run" not in learning.charts.recall.summary.text()

@@ -6,7 +6,6 @@ Tools, system prompts, thoughts and pictures are nodes too, and are left out.
 from __future__ import annotations
 
 import re
-import uuid
 from typing import Any
 
 from plum_desktop.app import titles
@@ -16,6 +15,7 @@ from plum_desktop.app.exchange.parts import (
     any_moment,
     grow,
     identifier,
+    same_id,
     text,
 )
 from plum_desktop.base.types import Chat, FinishReason, Message, Role
@@ -32,10 +32,8 @@ def conversation(record: dict[str, Any], now: float) -> tuple[Chat, list[Message
     if not isinstance(mapping, dict) or not mapping:
         raise BadConversationError("it has no messages.")
     key = "conversation_id" if record.get("conversation_id") else "id"
-    if record.get(key):
-        chat_id = identifier(record, key)
-    else:  # before 2023 they had none, but their nodes had
-        chat_id = uuid.uuid5(uuid.NAMESPACE_OID, next(iter(mapping))).hex
+    # Before 2023 they had none, but their nodes had.
+    chat_id = identifier(record, key) if record.get(key) else same_id(next(iter(mapping)))
     created = any_moment(record, "create_time", now)
     order = {
         child: at

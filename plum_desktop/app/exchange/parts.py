@@ -89,6 +89,11 @@ def any_moment(record: Mapping[str, Any], key: str, default: float) -> float:
         return default
 
 
+def same_id(name: str) -> str:
+    """An id that is the same for the same name, which may hold what UTF-8 cannot write."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, name.encode("utf-8", "replace").decode()).hex
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One node of another program's tree; where `role` is None nothing was said in text."""
@@ -122,7 +127,7 @@ def grow(
         when = before if node.created is None else node.created
         if node.role:
             message = Message(
-                id=uuid.uuid5(uuid.NAMESPACE_OID, f"{chat_id}/{node_id}").hex,
+                id=same_id(f"{chat_id}/{node_id}"),
                 chat_id=chat_id,
                 parent_id=parent_id,
                 role=node.role,

@@ -1,4 +1,4 @@
-"""Importing: each conversation of a file, whichever program wrote it, is stored once."""
+"""Importing: each conversation of a file, whichever program wrote it, is stored once, and grows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ _ORDER = 1e-6  # seconds between chats that do not say when they were: a file's 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of a file's conversations; `skipped` were there already."""
+    """What became of a file's conversations.
+
+    `grown` were there, and have new messages; `skipped` were there as they are.
+    """
 
     added: int
+    grown: int
     skipped: int
     problems: list[str]  # one sentence for each that was left out, with its place in the file
 
@@ -46,20 +50,22 @@ def import_file(
         raise PlumError(
             f"{path.name} has no conversation that can be imported: {reason[0].lower()}{reason[1:]}"
         )
-    added = done = refused = 0
+    added = grown = done = refused = 0
     read = _conversations(path, time.time())
     while batch := list(itertools.islice(read, _BATCH)):
         with store.transaction():
             for place, chat, messages in batch:
                 try:
-                    added += store.chats.add_conversation(chat, messages)
+                    is_new = store.chats.add_conversation(chat, messages)
+                    added += is_new
+                    grown += not is_new and store.chats.grow(chat, messages)
                 except PlumError as error:
                     problems.append(f"{place}: {error}")
                     refused += 1
         done += len(batch)
         if on_progress:
             on_progress(done / valid)
-    return ImportReport(added, done - added - refused, problems)
+    return ImportReport(added, grown, done - added - grown - refused, problems)
 
 
 def _examine(path: Path) -> tuple[list[str], int]:

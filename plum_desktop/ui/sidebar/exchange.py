@@ -42,6 +42,8 @@ class ChatExchange(QObject):
     def import_from(self, path: Path) -> None:
         def done(report: ImportReport) -> None:
             text = self.tr("{chats} came in.").format(chats=words.chats(report.added))
+            if report.grown:
+                text += " " + self.tr("{chats} went on.").format(chats=words.chats(report.grown))
             if report.skipped:
                 text += " " + self.tr("{chats} were here already.").format(
                     chats=words.chats(report.skipped)
