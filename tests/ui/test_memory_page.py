@@ -111,6 +111,7 @@ def test_forgetting_ones_own_and_a_chats(
     choose(window, qtbot, "What you told Plum")
     qtbot.mouseClick(page(window).forget_button, Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: page(window).taught.rowCount() == 2)
+    assert page(window).focusWidget() is page(window).facts, "the next key would press a button"
     assert double.store.facts.of_chat(None) == []
     choose(window, qtbot, "Bread")
     qtbot.mouseClick(page(window).forget_button, Qt.MouseButton.LeftButton)

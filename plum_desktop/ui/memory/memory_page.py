@@ -421,6 +421,7 @@ class MemoryPage(Page):
         fact = self.facts.current_fact()
         if fact is None:
             return
+        self.facts.setFocus()  # the button goes grey, and the focus would go to the next one
 
         def done(_: object) -> None:
             self.refresh()
