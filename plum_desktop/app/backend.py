@@ -11,7 +11,7 @@ from typing import Literal
 Backend = Literal["auto", "torch", "mlx"]
 Trainer = Literal["torch", "mlx"]
 
-_NEEDED: Mapping[Trainer, tuple[str, ...]] = {
+NEEDED: Mapping[Trainer, tuple[str, ...]] = {
     "torch": ("torch", "transformers", "peft"),
     "mlx": ("mlx", "mlx_lm"),
 }
@@ -53,4 +53,4 @@ def _missing(trainer: Trainer) -> list[str]:
     """The libraries of `trainer` that are not installed.  A bundle always has torch's in it."""
     if trainer == "torch" and getattr(sys, "frozen", False):
         return []
-    return [name for name in _NEEDED[trainer] if importlib.util.find_spec(name) is None]
+    return [name for name in NEEDED[trainer] if importlib.util.find_spec(name) is None]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plum_desktop import __version__
-from plum_desktop.app.backend import Trainer, apple_silicon, cannot_learn, trainer_for
+from plum_desktop.app.backend import NEEDED, Trainer, apple_silicon, cannot_learn, trainer_for
 from plum_desktop.app.learn import disk_bytes
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.preferences import Preferences
@@ -37,8 +37,6 @@ _PATIENCE = 180.0  # seconds for a child to say a word
 _PACKAGES = (
     "llama-cpp-python", "torch", "transformers", "peft", "mlx", "mlx-lm", "PySide6-Essentials",
 )  # fmt: skip
-# What learns, and the packages without which it does not.
-_LIBRARIES = {"torch": ("torch", "transformers", "peft"), "mlx": ("mlx", "mlx_lm")}
 _SHOWN = ("AVX", "AVX2", "AVX512", "FMA", "NEON", "DOTPROD", "SVE", "ACCELERATE", "METAL")
 
 
@@ -223,7 +221,7 @@ def _trainer(folder: DataFolder) -> Iterator[tuple[State, str, str]]:
     for trainer in (chosen, *wanted):
         if why := cannot_learn(trainer):
             yield ("warn", *_split(PlumError(why)))
-    for library, modules in _LIBRARIES.items():
+    for library, modules in NEEDED.items():
         if any(importlib.util.find_spec(name) is None for name in modules):
             continue
         try:

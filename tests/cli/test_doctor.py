@@ -116,7 +116,7 @@ def test_no_torch(data_folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_torch_that_does_not_load(data_folder: DataFolder, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('libtorch.so is cut short')")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    monkeypatch.setattr(doctor, "_LIBRARIES", {"torch": ("torch",)})
+    monkeypatch.setattr(doctor, "NEEDED", {"torch": ("torch",)})
     finding = bad(found(data_folder.root, "Trainer"))
     assert finding.state == "fail"
     assert "torch does not work" in finding.what

@@ -26,18 +26,24 @@ def text_left() -> int:
     return _LEFT + scaled(_SIZE) + _GAP
 
 
-def paint_ground(painter: QPainter, option: QStyleOptionViewItem, theme: Theme) -> None:
-    """The ground of a row in a framed list: chosen, focused, or under the pointer."""
+def paint_ground(
+    painter: QPainter, option: QStyleOptionViewItem, theme: Theme, inset: int = 2
+) -> None:
+    """The ground of a row that is chosen, focused, or under the pointer.
+
+    `inset`: pixels at its sides, by default those of a framed list.
+    """
     state = option.state
     chosen = bool(state & QStyle.StateFlag.State_Selected)
     if chosen or state & QStyle.StateFlag.State_MouseOver:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(theme.accent_soft if chosen else theme.hover))
-        painter.drawRoundedRect(option.rect.adjusted(2, 1, -2, -1), 6, 6)
+        painter.drawRoundedRect(option.rect.adjusted(inset, 1, -inset, -1), 6, 6)
     if state & QStyle.StateFlag.State_HasFocus:
         painter.setPen(QColor(theme.accent))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(QRectF(option.rect).adjusted(2.5, 1.5, -2.5, -1.5), 6, 6)
+        line = inset + 0.5
+        painter.drawRoundedRect(QRectF(option.rect).adjusted(line, 1.5, -line, -1.5), 6, 6)
 
 
 def visual(option: QStyleOptionViewItem, area: QRect) -> QRect:

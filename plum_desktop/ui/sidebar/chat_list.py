@@ -19,7 +19,6 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QRect,
-    QRectF,
     QSize,
     Qt,
     Signal,
@@ -36,6 +35,7 @@ from PySide6.QtWidgets import (
 from plum_desktop.base.types import Chat
 from plum_desktop.ui.base import words
 from plum_desktop.ui.base.theme import Theme, current_theme, icon, scaled, text_font
+from plum_desktop.ui.base.ticks import paint_ground
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -331,7 +331,7 @@ class ChatDelegate(QStyledItemDelegate):
             area = option.rect.adjusted(16, 8, -16, 0)
             painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, index.data())
         else:
-            paint_ground(painter, option, theme)
+            paint_ground(painter, option, theme, GROUND_INSET)
             indent = 16 + _INDENT * min(index.data(DepthRole), _DEEPEST)
             area = option.rect.adjusted(indent, 0, -14, 0)
             placed = partial(QStyle.visualRect, option.direction, option.rect)
@@ -405,6 +405,7 @@ class ChatDelegate(QStyledItemDelegate):
         editor.setGeometry(option.rect.adjusted(8, 2, -8, -2))
 
 
+GROUND_INSET = 8  # pixels; rows of the side bar stand free of its edges
 _FROM_RIGHT = Qt.LayoutDirection.RightToLeft
 _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 
@@ -412,17 +413,3 @@ _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 def _paint_line(painter: QPainter, area: QRect, text: str) -> None:
     shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, area.width())
     painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, shown)
-
-
-def paint_ground(painter: QPainter, option: QStyleOptionViewItem, theme: Theme) -> None:
-    """The ground of a row that is chosen, focused, or under the pointer."""
-    state = option.state
-    chosen = bool(state & QStyle.StateFlag.State_Selected)
-    if chosen or state & QStyle.StateFlag.State_MouseOver:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.accent_soft if chosen else theme.hover))
-        painter.drawRoundedRect(option.rect.adjusted(8, 1, -8, -1), 6, 6)
-    if state & QStyle.StateFlag.State_HasFocus:
-        painter.setPen(QColor(theme.accent))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(QRectF(option.rect).adjusted(8.5, 1.5, -8.5, -1.5), 6, 6)

@@ -18,7 +18,8 @@ from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from plum_desktop.base.types import SearchHit
 from plum_desktop.ui.base.theme import SMALL_PIXELS, Theme, current_theme, scaled, text_font
-from plum_desktop.ui.sidebar.chat_list import Index, paint_ground
+from plum_desktop.ui.base.ticks import paint_ground
+from plum_desktop.ui.sidebar.chat_list import GROUND_INSET, Index
 
 HitRole = Qt.ItemDataRole.UserRole + 1
 HIT_HEIGHT = 56
@@ -92,7 +93,7 @@ class HitDelegate(QStyledItemDelegate):
         theme = current_theme()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        paint_ground(painter, option, theme)
+        paint_ground(painter, option, theme, GROUND_INSET)
         area = option.rect.adjusted(16, 6, -16, -6)
         painter.setFont(text_font(14, bold=not hit.snippet))
         painter.setPen(QColor(theme.text))
