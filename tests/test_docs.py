@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,6 +58,57 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.is_relative_to(ROOT), link
         if anchor:
             assert anchor in anchors(target), link
+
+
+def shell(page: Path) -> Iterator[str]:
+    """Every command of a page, fenced or in running text, one line each."""
+    text = page.read_text(encoding="utf-8")
+    for block in FENCE.findall(text):
+        yield from (line.strip() for line in block.replace("\\\n", " ").splitlines())
+    yield from re.findall(r"`([^`]+)`", FENCE.sub("", text))
+
+
+def test_what_is_made_and_run_is_there() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    made, run = set(), set()
+    for page in PAGES:
+        for line in shell(page):
+            made |= set(re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z-]+)", line))
+            found = re.match(r"(?:\S*python3?|py|bash|ruff check) (\S+[/\\]\S+\.(?:py|sh))", line)
+            run |= {found[1].replace("\\", "/")} if found else set()
+    assert made <= set(targets)
+    assert {"run", "test", "bundle", "wheel", "docs"} <= made
+    assert "packaging/smoke.py" in run
+    assert [path for path in run if not (ROOT / path).exists()] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    listed = {
+        (index.parent / f"{line}.md").resolve()
+        for block in FENCE.findall(index.read_text(encoding="utf-8"))
+        for line in block.splitlines()
+        if line and not line.startswith(":")
+    }
+    assert listed == set(PAGES) - {index}
+
+
+def test_the_pages_of_the_site(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx", reason="`make docs` installs it")
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "-n",
+        "-c",
+        ROOT / "docs",
+        ROOT,
+        tmp_path,
+    ]
+    subprocess.run(command, check=True)
+    assert (tmp_path / "docs" / "index.html").exists()
 
 
 def leaves(group: click.Group) -> Iterator[click.Command]:

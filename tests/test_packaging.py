@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import importlib.util
 import io
+import os
 import plistlib
 import re
 import shutil
@@ -98,6 +99,9 @@ def bundle(tmp_path: Path) -> Path:
     (folder / "_internal" / "THIRD_PARTY.txt").write_text("licences")
     (folder / "_internal" / "lib" / "a.so.1").write_bytes(b"x" * 3001)
     (folder / "_internal" / "lib" / "a.so").symlink_to("a.so.1")
+    deep = folder / "_internal" / "transformers" / ("m" * 50) / ("n" * 60)
+    deep.mkdir(parents=True)
+    (deep / "long.py").write_text("")
     return folder
 
 
@@ -123,8 +127,10 @@ def test_tarball_and_deb(package: ModuleType, bundle: Path, tmp_path: Path) -> N
     assert list(members) == ["debian-binary", "control.tar.xz", "data.tar.xz"]
     with tarfile.open(fileobj=io.BytesIO(members["data.tar.xz"])) as tar:
         names = tar.getnames()
+        assert not any(entry.pax_headers for entry in tar.getmembers())  # which dpkg refuses
         assert tar.getmember("./usr/bin/plum-desktop").linkname.endswith("/plum-desktop")
     assert "./usr/share/doc/plum-desktop/copyright" in names
+    assert max(map(len, names)) > 100
     assert len(names) == len(set(names))
     if tool := shutil.which("dpkg-deb"):
         said = subprocess.run(
@@ -134,6 +140,46 @@ def test_tarball_and_deb(package: ModuleType, bundle: Path, tmp_path: Path) -> N
         unpacked = tmp_path / "unpacked"
         subprocess.run([tool, "--extract", debs[0], unpacked], check=True)
         assert (unpacked / "usr/bin/plum-desktop").resolve().read_text() == "#!/bin/sh\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links ask for a right there")
+def test_a_library_that_lies_there_twice_is_linked(bundle: Path) -> None:
+    lib = bundle / "_internal" / "lib"
+    for name, content in (("b.so", b"y" * 3001), ("c.so", b"x" * 3001), ("c.so.0", b"x" * 3001)):
+        (lib / name).write_bytes(content)
+    (bundle / "_internal" / "c.so").write_bytes(b"x" * 3001)  # of another folder: loaded from there
+    build = load("build.py")
+    before = build.sizes(bundle).total()
+    build.link_copies(bundle)
+    assert {path.name for path in lib.iterdir() if path.is_symlink()} == {"a.so", "c.so", "c.so.0"}
+    assert (lib / "c.so.0").read_bytes() == b"x" * 3001
+    assert not (bundle / "_internal" / "c.so").is_symlink()
+    assert before - build.sizes(bundle).total() == 2 * 3001
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("readelf") is None, reason="gcc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's packages")
+def test_what_the_bundle_asks_of_the_system(package: ModuleType, bundle: Path) -> None:
+    lib = bundle / "_internal" / "lib"
+
+    def link(name: str, *needed: str) -> None:
+        command = ["gcc", "-shared", "-nostdlib", "-Wl,--no-as-needed", f"-Wl,-soname,{name}"]
+        source = ["-x", "c", "/dev/null", "-x", "none"]
+        files = [str(lib / each) for each in needed]
+        subprocess.run([*command, *source, *files, "-o", lib / name], check=True)
+
+    needed = ("libEGL.so.1", "libxcb.so.1", "libinside.so.2")
+    for name in needed:
+        link(name)
+    link("libours.so.1", *needed)
+    for name in ("libEGL.so.1", "libxcb.so.1"):
+        (lib / name).unlink()
+    libc, *others = package.depends(bundle)
+    assert re.fullmatch(r"libc6 \(>= 2\.\d+\)", libc)
+    assert others == ["libegl1", "libxcb1", *package._DATA]
+    (lib / "libinside.so.2").unlink()
+    with pytest.raises(SystemExit, match=r"nor on every desktop: libinside\.so\.2"):
+        package.depends(bundle)
 
 
 def ar(path: Path) -> dict[str, bytes]:
@@ -210,8 +256,60 @@ def test_the_pictures(tmp_path: Path) -> None:
 def test_the_macs_files() -> None:
     with (PACKAGING / "macos" / "entitlements.plist").open("rb") as stream:
         assert all(value is True for value in plistlib.load(stream).values())
-    if bash := shutil.which("bash"):
-        subprocess.run([bash, "-n", PACKAGING / "macos" / "release.sh"], check=True)
+
+
+_MACS_TOOLS = {
+    "file": """case "$2" in *notes*) echo ASCII text;; *) echo Mach-O universal binary;; esac""",
+    "plutil": """case "$2" in status) echo "$APPLE_SAYS";; id) echo 7;; *) echo 0.1.0;; esac""",
+    "xcrun": """echo "xcrun $*" >> calls; case "$2" in log) echo the log >&2;; esac""",
+    **{name: f'echo "{name} $*" >> calls' for name in ("codesign", "ditto", "hdiutil", "spctl")},
+}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="a shell script")
+@pytest.mark.parametrize("says", ["Accepted", "Invalid"])
+def test_the_macs_release(tmp_path: Path, says: str) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name, script in _MACS_TOOLS.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    script = tmp_path / "packaging" / "macos" / "release.sh"
+    script.parent.mkdir(parents=True)
+    shutil.copy(PACKAGING / "macos" / "release.sh", script)
+    contents = tmp_path / "dist" / "Plum Desktop.app" / "Contents"
+    for name in ("MacOS/plum-desktop", "Frameworks/torch/a.dylib", "Frameworks/torch/notes.so",
+                 "Frameworks/Python.framework/Versions/3.12/Python"):  # fmt: skip
+        (contents / name).parent.mkdir(parents=True, exist_ok=True)
+        (contents / name).touch(0o755)
+    names = {"PATH": f"{tools}:/usr/bin:/bin", "APPLE_SAYS": says}
+    release = ["bash", str(script)]
+    names |= {"PLUM_IDENTITY": "Developer ID Application: Ada", "PLUM_PROFILE": "plum"}
+    done = subprocess.run(release, env=names, capture_output=True, text=True, check=False)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    signed = [call.rsplit("Plum Desktop.app", 1)[1] for call in calls if "codesign --force" in call
+              and ".app" in call]  # fmt: skip
+    assert sorted(signed[:2]) == [
+        "/Contents/Frameworks/Python.framework/Versions/3.12/Python",
+        "/Contents/Frameworks/torch/a.dylib",
+    ]
+    assert signed[2:] == [
+        "/Contents/Frameworks/Python.framework",
+        "/Contents/MacOS/plum-desktop",
+        "",
+    ]
+    assert all("--options runtime --timestamp" in call for call in calls if "Contents/" in call)
+    if says == "Accepted":
+        assert done.returncode == 0, done.stderr
+        assert "stapler staple" in calls[-2]
+    else:
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "the log")
+        assert not any("stapler" in call for call in calls)
+
+    (tmp_path / "calls").unlink()
+    names["PLUM_IDENTITY"] = "-"  # to try it: a hardened program would refuse these libraries
+    subprocess.run(release, env=names, capture_output=True, check=True)
+    assert not re.search("runtime|notarytool", (tmp_path / "calls").read_text())
 
 
 def test_the_installer_of_windows_takes_what_is_built() -> None:
@@ -221,6 +319,18 @@ def test_the_installer_of_windows_takes_what_is_built() -> None:
     assert r"{app}\Plum Desktop.exe" in text
     for heading in ("Setup", "Files", "Icons", "Code"):
         assert f"\n[{heading}]\n" in text
+
+
+def test_what_a_bundles_children_inherit(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a system with none of Qt's libraries a child found none in the bundle either.
+    monkeypatch.setattr(os, "environ", {
+        "LD_LIBRARY_PATH": "/app/_internal", "LD_LIBRARY_PATH_ORIG": "/mine",
+        "DYLD_LIBRARY_PATH": "/app/_internal", "HOME": "/home/ada",
+    })  # fmt: skip
+    load("hooks/environment.py")
+    assert os.environ == {
+        "LD_LIBRARY_PATH": "/mine", "HOME": "/home/ada", "PYINSTALLER_RESET_ENVIRONMENT": "1",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,43 @@ def test_a_failing_step_names_its_log(setup, tmp_path: Path, capsys) -> None:
     assert setup.step("a part", [sys.executable, "-c", ""]) is True
 
 
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("OSError: [Errno 28] No space left on device", "disk is full"),
+        ("NewConnectionError(': [Errno -3] Temporary failure in name resolution')", "internet"),
+        ("ReadTimeoutError: HTTPSConnectionPool: Read timed out.", "internet"),
+        (
+            "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]'))",
+            "certificate",
+        ),
+        ("g++: fatal error: Killed signal terminated program cc1plus", "memory ran out"),
+    ],
+)
+def test_a_known_reason_is_one_sentence(setup, tmp_path: Path, output: str, sentence: str) -> None:
+    setup.LOG = tmp_path / "log"
+    setup.LOG.write_text("No space left on device, of an earlier try")
+    with pytest.raises(setup.Missing, match=sentence):
+        setup.step("a part", [sys.executable, "-c", f"print({output!r}); exit(1)"], may_fail=True)
+
+
+def test_no_space(setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_200_000_000))
+    with pytest.raises(setup.Missing, match=r"needs 4 GB .* 1\.2 GB are free"):
+        setup.require_space()
+
+
+def test_a_disk_too_full_for_the_log(setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(28, "No space left on device")
+
+    def fail() -> None:
+        raise full
+
+    monkeypatch.setattr(setup, "use_fitting_python", fail)
+    with pytest.raises(SystemExit, match="disk is full"):
+        setup.main()
+
+
 def test_changed_pins_ask_for_another_setup(setup, tmp_path: Path) -> None:
     for name in ("pyproject.toml", "constraints.txt", "scripts/setup.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -54,20 +54,29 @@ def form_of(path: Path) -> tuple[str, Path]:
                 if stream.read(len(MAGIC)) == MAGIC:
                     return "gguf", path
             raise PlumError(
-                f"{path.name} is no adapter that Plum can read; choose a GGUF adapter, or the "
-                f"{peft_format.WEIGHTS} of a PEFT folder or the {mlx_format.WEIGHTS} of an MLX one."
+                "{name} is no adapter that Plum can read; choose a GGUF adapter, or the "
+                "{weights} of a PEFT folder or the {mlx_format_WEIGHTS} of an MLX one.",
+                name=path.name,
+                weights=peft_format.WEIGHTS,
+                mlx_format_WEIGHTS=mlx_format.WEIGHTS,
             )
         if (folder / mlx_format.WEIGHTS).is_file():  # the settings are called alike in both
             return "mlx", folder
         if (folder / peft_format.CONFIG).is_file() or (folder / peft_format.WEIGHTS).is_file():
             return "peft", folder
     except FileNotFoundError:
-        raise PlumError(f"There is no {path}; choose another adapter.") from None
+        raise PlumError("There is no {path}; choose another adapter.", path=path) from None
     except OSError as error:
-        raise PlumError(f"{path} cannot be read ({error.strerror}).") from error
+        raise PlumError(
+            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
+        ) from error
     raise PlumError(
-        f"{folder} holds no adapter: a PEFT folder has {peft_format.CONFIG} and "
-        f"{peft_format.WEIGHTS}, an MLX folder {mlx_format.WEIGHTS}."
+        "{folder} holds no adapter: a PEFT folder has {config} and {weights}, an MLX folder "
+        "{mlx_format_WEIGHTS}.",
+        folder=folder,
+        config=peft_format.CONFIG,
+        weights=peft_format.WEIGHTS,
+        mlx_format_WEIGHTS=mlx_format.WEIGHTS,
     )
 
 
@@ -78,8 +87,9 @@ def read_adapter(path: Path, base: GGUFHeader, base_sha256: str) -> LoraAdapter:
     """
     if MERGED_FROM in base.metadata:
         raise PlumError(
-            f"{base.path.name} already has memories merged into it; use the model that it was "
-            "made from, and bring the adapter in there."
+            "{name} already has memories merged into it; use the model that it was made from, "
+            "and bring the adapter in there.",
+            name=base.path.name,
         )
     form, path = form_of(path)
     adapter = READERS[form](path, base)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plum_desktop.adapters import ggml
 from plum_desktop.adapters.gguf_bytes import (
     PlacedTensor,
     float_entry,
@@ -71,27 +72,39 @@ def read_gguf(path: Path, base: GGUFHeader) -> LoraAdapter:
     """
     header = read_header(path)
     if header.kind != "adapter" or header.metadata.get("adapter.type") != "lora":
-        raise PlumError(f"{path.name} is not a LoRA adapter.")
+        raise PlumError("{name} is not a LoRA adapter.", name=path.name)
     if header.architecture != base.architecture:
         raise PlumError(
-            f"{path.name} belongs to a {header.architecture} model, and {base.path.name} is a "
-            f"{base.architecture} model."
+            "{name} belongs to a {architecture} model, and {path_name} is a {base_architecture} "
+            "model.",
+            name=path.name,
+            architecture=header.architecture,
+            path_name=base.path.name,
+            base_architecture=base.architecture,
         )
     alpha = header.metadata.get("adapter.lora.alpha", 0.0)
     if not isinstance(alpha, float):
-        raise DamagedFile(f"{path.name} is damaged: its alpha is {alpha!r:.40}.")
+        raise DamagedFile(
+            "{name} is damaged: its alpha is {alpha!r:.40}.", name=path.name, alpha=alpha
+        )
     halves: dict[str, dict[str, Matrix]] = {}
     for name, info in header.tensors.items():
         tensor, dot, half = name.rpartition(".")
         if dot + half not in (_A, _B):
-            raise PlumError(f"{path.name} changes {name}, which Plum cannot place.")
+            raise PlumError(
+                "{name} changes {tensor}, which Plum cannot place.", name=path.name, tensor=name
+            )
         if len(info.shape) != 2:
-            raise DamagedFile(f"{path.name} is damaged: {name} is not a matrix.")
+            raise DamagedFile(
+                "{name} is damaged: {tensor} is not a matrix.", name=path.name, tensor=name
+            )
         halves.setdefault(tensor, {})[dot + half] = read_matrix(path, info)
     parts: dict[str, tuple[Matrix, Matrix, float]] = {}
     for tensor, both in halves.items():
         if len(both) != 2:
-            raise DamagedFile(f"{path.name} is damaged: half of {tensor} is missing.")
+            raise DamagedFile(
+                "{name} is damaged: half of {tensor} is missing.", name=path.name, tensor=tensor
+            )
         module = module_name(base.architecture, tensor)
         a, b = both[_A], both[_B]
         require_shape(base, module, a, b)
@@ -120,6 +133,8 @@ def dequantize(raw: Any, kind: int) -> Matrix:
 
     Raises PlumError for a type that gguf cannot read.
     """
+    if (found := ggml.dequantize(raw, kind)) is not None:
+        return found
     import gguf
     import numpy as np
 
@@ -128,7 +143,8 @@ def dequantize(raw: Any, kind: int) -> Matrix:
             weights: Matrix = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType(kind))
     except NotImplementedError:
         raise PlumError(
-            f"Plum cannot read weights stored as {GGML_TYPES[kind][0]}; choose another "
-            "quantization of the model."
+            "Plum cannot read weights stored as {ggml_types}; choose another quantization of "
+            "the model.",
+            ggml_types=GGML_TYPES[kind][0],
         ) from None
     return weights

@@ -49,17 +49,24 @@ class LoraAdapter:
             raise DamagedFile("The adapter is empty.")
         if not (1 <= self.rank <= LARGEST_RANK and np.isfinite(self.alpha) and self.alpha):
             raise DamagedFile(
-                f"The adapter is damaged: rank {self.rank} and alpha {self.alpha:g} make no sense."
+                "The adapter is damaged: rank {rank} and alpha {alpha:g} make no sense.",
+                rank=self.rank,
+                alpha=self.alpha,
             )
         for module, (a, b) in self.tensors.items():
             if a.ndim != 2 or b.ndim != 2 or a.shape[0] != self.rank or b.shape[1] != self.rank:
                 raise DamagedFile(
-                    f"The adapter is damaged: {module} has shapes {a.shape} and {b.shape} where "
-                    f"rank {self.rank} is needed."
+                    "The adapter is damaged: {module} has shapes {shape} and {b_shape} where "
+                    "rank {rank} is needed.",
+                    module=module,
+                    shape=a.shape,
+                    b_shape=b.shape,
+                    rank=self.rank,
                 )
             if not (np.isfinite(a).all() and np.isfinite(b).all()):
                 raise DamagedFile(
-                    f"The adapter is damaged: {module} holds numbers that are not finite."
+                    "The adapter is damaged: {module} holds numbers that are not finite.",
+                    module=module,
                 )
 
 
@@ -77,13 +84,20 @@ def same_rank(
 
     rank = max((a.shape[0] for a, _, _ in parts.values() if a.ndim == 2), default=0)
     if not (1 <= rank <= LARGEST_RANK and alpha):
-        raise DamagedFile(f"The adapter is damaged: rank {rank} and alpha {alpha:g} make no sense.")
+        raise DamagedFile(
+            "The adapter is damaged: rank {rank} and alpha {alpha:g} make no sense.",
+            rank=rank,
+            alpha=alpha,
+        )
     tensors: dict[str, tuple[Matrix, Matrix]] = {}
     for module, (a, b, scale) in parts.items():
         if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[1]:
             raise DamagedFile(
-                f"The adapter is damaged: the shapes {a.shape} and {b.shape} of {module} do not "
-                "fit together."
+                "The adapter is damaged: the shapes {shape} and {b_shape} of {module} do not "
+                "fit together.",
+                shape=a.shape,
+                b_shape=b.shape,
+                module=module,
             )
         if missing := rank - a.shape[0]:
             a, b = np.pad(a, ((0, missing), (0, 0))), np.pad(b, ((0, 0), (0, missing)))

@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import itertools
 import math
+import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from plum_desktop.adapters import ggml
 from plum_desktop.adapters.gguf_bytes import PlacedTensor, preamble, text_entry
 from plum_desktop.adapters.gguf_format import dequantize
 from plum_desktop.adapters.lora import BASE_SHA256, LoraAdapter
@@ -36,15 +41,23 @@ from plum_desktop.models.header import (
 from plum_desktop.models.support import MERGED_FROM
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from plum_desktop.adapters.lora import Matrix
 
     Block = tuple[Matrix, Matrix]  # weights and their change, float32 (rows, width)
+    # Sums over a block: effect x change, change squared, (effect - change) squared, weights squared
+    Part = tuple[float, float, float, float]
 
 KEPT_SHARE = 0.99  # of every tensor's change must be in the written file
 
-_BLOCK = 1 << 21  # weights worked on at once: bounds memory, whatever the model's size
+# Weights that a thread works on at once: they stay in its cache, and memory stays bounded,
+# whatever the model's size.
+_BLOCK = 1 << 17
 _COPY = 1 << 22
-_SAMPLE_ROWS = 64
+_SAMPLE_ROWS = 16
+_THREADS = min(4, os.cpu_count() or 1)
+_AHEAD = 8 * _THREADS  # blocks that may wait to be written
 _F32, _F16, _Q8_0 = 0, 1, 8  # ggml types
 _UNQUANTIZED = {_F32: (_F32,), _F16: (_F16, _F32), 30: (_F16, _F32)}  # 30: BF16
 
@@ -92,18 +105,24 @@ def merge(
     header = read_header(base)
     if MERGED_FROM in header.metadata:
         raise PlumError(
-            f"{base.name} already has memories merged into it; merge into the model that it was "
-            "made from."
+            "{name} already has memories merged into it; merge into the model that it was made "
+            "from.",
+            name=base.name,
         )
     if out.exists() and out.samefile(base):
-        raise PlumError(f"A merge would overwrite its base {base.name}; choose another file name.")
+        raise PlumError(
+            "A merge would overwrite its base {name}; choose another file name.", name=base.name
+        )
     changes = _changes(base, adapter, header)
     _remove_leftovers(out)
     require_free(out.parent, _estimated_size(header, changes), "Merging what was learned")
     entries = _entries(header) + text_entry(MERGED_FROM, adapter.metadata.get(BASE_SHA256, ""))
     written: list[PlacedTensor] = []
     reports: list[TensorMerge] = []
-    with base.open("rb") as source, atomic_write(out) as stream:
+    with (
+        base.open("rb") as source, atomic_write(out) as stream,
+        ThreadPoolExecutor(_THREADS) as pool,
+    ):  # fmt: skip
         unplaced = [PlacedTensor(t.name, t.shape, t.type, 0) for t in header.tensors.values()]
         start = len(preamble(header.metadata_count + 1, entries, unplaced, header.alignment))
         stream.seek(start)
@@ -116,7 +135,7 @@ def merge(
                 kind = info.type
                 _copy(source, stream, info, check)
             else:
-                kind, report = _write_changed(stream, change, check)
+                kind, report = _write_changed(stream, change, pool, check)
                 reports.append(report)
             stream.write(b"\0" * (padded(stream.tell(), header.alignment) - stream.tell()))
             written.append(PlacedTensor(info.name, info.shape, kind, offset))
@@ -139,7 +158,7 @@ def delta_norms(adapter: LoraAdapter, base: Path) -> dict[str, float]:
     for name, (a, b) in placed(adapter, header).items():
         change = _Change(base, header.tensors[name], a, b, adapter.scale)
         kind = kind_of(module_name(header.architecture, name))
-        weights = sum(_squares(weights) for weights, _ in change.blocks())
+        weights = sum(_squares(weights) for weights, _ in map(change.some, change.slices()))
         ratios[kind].append(_ratio(change.norm(), math.sqrt(weights)))
     return {kind: sum(found) / len(found) for kind, found in ratios.items()}
 
@@ -160,21 +179,18 @@ class _Change:
         a, b = self._a.astype(np.float64), self._b.astype(np.float64)
         return math.sqrt(max(0.0, float(np.sum((b.T @ b) * (a @ a.T)))))
 
-    def blocks(self, check: Callable[[], None] = lambda: None) -> Iterator[Block]:
-        """All of it, in order."""
+    def slices(self) -> Iterator[slice]:
+        """All rows, in order, so many at once as are worked on at once."""
         step = max(1, _BLOCK // self.width)
-        for first in range(0, self.rows, step):
-            check()
-            yield from self.some(slice(first, first + step))
+        return (slice(first, first + step) for first in range(0, self.rows, step))
 
-    def sample(self) -> Iterator[Block]:
+    def sample(self) -> NDArray[np.int64]:
         """A few rows from all over the tensor."""
-        count = min(self.rows, _SAMPLE_ROWS)
-        yield from self.some(np.linspace(0, self.rows - 1, count).astype(int))
+        return np.linspace(0, self.rows - 1, min(self.rows, _SAMPLE_ROWS)).astype(np.int64)
 
-    def some(self, rows: Any) -> Iterator[Block]:
-        raw = np.array(self._raw[rows])
-        yield dequantize(raw, self.info.type), self._b[rows] @ self._a
+    @np.errstate(over="ignore", invalid="ignore")  # for each thread anew
+    def some(self, rows: Any) -> Block:
+        return dequantize(self._raw[rows], self.info.type), self._b[rows] @ self._a
 
     @property
     def types(self) -> tuple[int, ...]:
@@ -187,15 +203,8 @@ class _Change:
 class _Measure:
     """Sums over blocks from which the share kept, the noise and the norms come."""
 
-    def __init__(self) -> None:
-        self._kept = self._wanted = self._error = self._weights = 0.0
-
-    def add(self, weights: Matrix, change: Matrix, written: Matrix) -> None:
-        effect = written - weights
-        self._kept += _dot(effect, change)
-        self._wanted += _squares(change)
-        self._error += _squares(effect - change)
-        self._weights += _squares(weights)
+    def __init__(self, parts: Iterable[Part]) -> None:
+        self._kept, self._wanted, self._error, self._weights = map(sum, zip(*parts, strict=True))
 
     @property
     def kept(self) -> float:
@@ -226,37 +235,54 @@ def _changes(base: Path, adapter: LoraAdapter, header: GGUFHeader) -> dict[str, 
 
 
 def _write_changed(
-    stream: IO[bytes], change: _Change, check: Callable[[], None]
+    stream: IO[bytes], change: _Change, pool: ThreadPoolExecutor, check: Callable[[], None]
 ) -> tuple[int, TensorMerge]:
     """Write a tensor at the smallest type that keeps its change; the last one is taken anyway."""
     start = stream.tell()
     for kind in change.types:
         stream.seek(start)  # a larger type overwrites all of a smaller one
-        measure = _Measure()
-        for weights, delta in change.blocks(check):
-            raw, written = _stored(weights + delta, kind)
-            stream.write(raw)
-            measure.add(weights, delta, written)
+        parts = []
+        slices = change.slices()
+        while some := list(itertools.islice(slices, _AHEAD)):
+            check()
+            for raw, part in pool.map(partial(_stored, change, kind), some):
+                stream.write(raw)
+                parts.append(part)
+        measure = _Measure(parts)
         if measure.sufficient:
             break
     info = change.info
     if not math.isfinite(measure.kept):
         raise DamagedFile(
-            f"{info.name} would hold numbers that are not finite: the model or the adapter is "
-            "damaged."
+            "{name} would hold numbers that are not finite: the model or the adapter is damaged.",
+            name=info.name,
         )
     return kind, TensorMerge(
         info.name, info.type_name, GGML_TYPES[kind][0], measure.kept, measure.noise, measure.delta
     )
 
 
-def _stored(weights: Matrix, kind: int) -> tuple[bytes, Matrix]:
-    """The bytes of `weights` as type `kind`, and what a reader will find in them."""
-    import gguf
+@np.errstate(over="ignore", invalid="ignore")
+def _stored(change: _Change, kind: int, rows: Any) -> tuple[Any, Part]:
+    """The bytes of `rows` with their change, as type `kind`, and what a reader will find there."""
+    weights, delta = change.some(rows)
+    stored = _quantized(weights + delta, kind)
+    effect = dequantize(stored, kind) - weights  # not in place: of F32 it is what is stored
+    kept = _dot(effect, delta)
+    effect -= delta
+    return stored, (kept, _squares(delta), _squares(effect), _squares(weights))
 
-    quantization = gguf.GGMLQuantizationType(kind)
-    stored = gguf.quants.quantize(weights, quantization)
-    return stored.tobytes(), dequantize(stored.view(np.uint8), kind)
+
+def _quantized(weights: Matrix, kind: int) -> Any:
+    """The bytes of float32 rows as type `kind`, (rows, bytes a row)."""
+    if kind == _F32:
+        return weights.view(np.uint8)
+    raw = ggml.quantize(weights, kind)
+    if raw is None:
+        import gguf
+
+        raw = gguf.quants.quantize(weights, gguf.GGMLQuantizationType(kind)).view(np.uint8)
+    return raw
 
 
 def _copy(
@@ -285,10 +311,7 @@ def _estimated_size(header: GGUFHeader, changes: dict[str, _Change]) -> int:
     size = header.file_size
     for change in changes.values():
         for kind in change.types:
-            measure = _Measure()
-            for weights, delta in change.sample():
-                measure.add(weights, delta, _stored(weights + delta, kind)[1])
-            if measure.sufficient:
+            if _Measure([_stored(change, kind, change.sample())[1]]).sufficient:
                 break
         _, block, block_bytes = GGML_TYPES[kind]
         size += change.info.elements // block * block_bytes - change.info.nbytes
@@ -304,7 +327,7 @@ def _entries(header: GGUFHeader) -> bytes:
 
 
 def _dot(left: Matrix, right: Matrix) -> float:
-    return float(np.einsum("ij,ij->", left, right, dtype=np.float64))
+    return float(np.dot(left.ravel(), right.ravel()))
 
 
 def _squares(matrix: Matrix) -> float:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plum_desktop.adapters.lora import LoraAdapter, same_rank
-from plum_desktop.adapters.peft_format import read_safetensors
+from plum_desktop.adapters.peft_format import read_folder
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import (
     atomic_write,
     private_folder,
-    read_json,
     require_free,
     write_json,
 )
@@ -70,15 +69,7 @@ def read_mlx(folder: Path) -> LoraAdapter:
 
     Raises PlumError for what is missing or no plain LoRA, DamagedFile for what contradicts itself.
     """
-    try:
-        config = read_json(folder / CONFIG)
-        weights, metadata = read_safetensors(folder / WEIGHTS)
-    except FileNotFoundError as error:
-        raise PlumError(
-            f"{folder} holds no MLX adapter: {Path(error.filename).name} is missing."
-        ) from error
-    except OSError as error:
-        raise PlumError(f"{folder} cannot be read ({error.strerror}).") from error
+    config, weights, metadata = read_folder(folder, CONFIG, WEIGHTS, "MLX")
     scale = _scale(config)
     parts = {module: (a, b, scale) for module, (a, b) in _by_module(weights).items()}
     rank = max((len(a) for a, _, _ in parts.values()), default=1)
@@ -100,12 +91,16 @@ def _keys(adapter: LoraAdapter) -> tuple[int, list[str]]:
 
 def _scale(config: object) -> float:
     if not isinstance(config, dict) or not isinstance(config.get("lora_parameters"), dict):
-        raise DamagedFile(f"{CONFIG} is damaged: it holds no settings of a LoRA for MLX.")
+        raise DamagedFile(
+            "{config} is damaged: it holds no settings of a LoRA for MLX.", config=CONFIG
+        )
     if (kind := config.get("fine_tune_type", "lora")) != "lora":
-        raise PlumError(f"This adapter is of the kind {kind!r}; Plum reads plain LoRA adapters.")
+        raise PlumError(
+            "This adapter is of the kind {kind!r}; Plum reads plain LoRA adapters.", kind=kind
+        )
     scale = config["lora_parameters"].get("scale")
     if isinstance(scale, bool) or not isinstance(scale, (int, float)):
-        raise DamagedFile(f"{CONFIG} is damaged: scale is {scale!r}.")
+        raise DamagedFile("{config} is damaged: scale is {scale!r}.", config=CONFIG, scale=scale)
     return float(scale)
 
 
@@ -115,11 +110,11 @@ def _by_module(weights: Mapping[str, Matrix]) -> dict[str, tuple[Matrix, Matrix]
     for key, tensor in weights.items():
         match = _KEY.fullmatch(key)
         if match is None:
-            raise PlumError(f"This adapter changes {key}, which Plum cannot place.")
+            raise PlumError("This adapter changes {key}, which Plum cannot place.", key=key)
         halves.setdefault(match[1], {})[match[2]] = tensor.T.copy()
     for module, both in halves.items():
         if len(both) != 2:
-            raise DamagedFile(f"The adapter is damaged: half of {module} is missing.")
+            raise DamagedFile("The adapter is damaged: half of {module} is missing.", module=module)
     return {module: (both["a"], both["b"]) for module, both in halves.items()}
 
 

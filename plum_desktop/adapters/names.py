@@ -57,7 +57,9 @@ def tensor_name(architecture: str, module: str) -> str:
     name = _layer_names(architecture).get(match[2]) if match else None
     if match is None or name is None:
         raise PlumError(
-            f"The adapter changes {module}, which Plum cannot place in a {architecture} model."
+            "The adapter changes {module}, which Plum cannot place in a {architecture} model.",
+            module=module,
+            architecture=architecture,
         )
     return f"blk.{int(match[1])}.{name}.weight"
 
@@ -70,7 +72,9 @@ def module_name(architecture: str, tensor: str) -> str:
             if name == match[2]:
                 return f"model.layers.{int(match[1])}.{module}"
     raise PlumError(
-        f"The adapter changes {tensor}, which Plum cannot place in a {architecture} model."
+        "The adapter changes {tensor}, which Plum cannot place in a {architecture} model.",
+        tensor=tensor,
+        architecture=architecture,
     )
 
 
@@ -128,16 +132,20 @@ def require_shape(header: GGUFHeader, module: str, a: Matrix, b: Matrix) -> None
     if info is None or info.shape != (b.shape[0], a.shape[1]):
         there = "has no such part" if info is None else f"has {_by(info.shape)} there"
         raise PlumError(
-            f"This adapter belongs to another model: its {module} is "
-            f"{_by((b.shape[0], a.shape[1]))}, and {header.path.name} {there}."
+            "This adapter belongs to another model: its {module} is {shape}, and {name} {there}.",
+            module=module,
+            shape=_by((b.shape[0], a.shape[1])),
+            name=header.path.name,
+            there=there,
         )
 
 
 def _layer_names(architecture: str) -> Mapping[str, str]:
     if architecture not in LAYER_NAMES:
         raise PlumError(
-            f"Adapters for {architecture or 'unknown'} models are not supported yet; those for "
-            f"{', '.join(LAYER_NAMES)} are."
+            "Adapters for {architecture} models are not supported yet; those for {known} are.",
+            architecture=architecture or "unknown",
+            known=", ".join(LAYER_NAMES),
         )
     return LAYER_NAMES[architecture]
 
@@ -152,8 +160,9 @@ def _permuted_heads(header: GGUFHeader, module: str) -> int:
     rows = header.tensors[tensor_name(header.architecture, module)].shape[0]
     if heads < 1 or rows % (2 * heads):
         raise PlumError(
-            f"{header.path.name} does not say how many attention heads it has, so an adapter "
-            "cannot be fitted to it."
+            "{name} does not say how many attention heads it has, so an adapter cannot be "
+            "fitted to it.",
+            name=header.path.name,
         )
     return heads
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from plum_desktop.adapters.lora import LoraAdapter, same_rank
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import (
     atomic_write,
+    open_file,
     private_folder,
     read_json,
     require_free,
@@ -84,17 +86,9 @@ def read_peft(folder: Path) -> LoraAdapter:
     Raises PlumError for what is missing or of a kind that a GGUF adapter cannot express,
     DamagedFile for what contradicts itself.
     """
-    try:
-        config = read_json(folder / CONFIG)
-        weights, metadata = read_safetensors(folder / WEIGHTS)
-    except FileNotFoundError as error:
-        raise PlumError(
-            f"{folder} holds no PEFT adapter: {Path(error.filename).name} is missing."
-        ) from error
-    except OSError as error:
-        raise PlumError(f"{folder} cannot be read ({error.strerror}).") from error
+    config, weights, metadata = read_folder(folder, CONFIG, WEIGHTS, "PEFT")
     if not isinstance(config, dict):
-        raise DamagedFile(f"{folder / CONFIG} is damaged: it holds no settings.")
+        raise DamagedFile("{folder} is damaged: it holds no settings.", folder=folder / CONFIG)
     _require_plain_lora(config)
     parts: dict[str, tuple[Matrix, Matrix, float]] = {}
     for module, halves in _by_module(weights).items():
@@ -134,10 +128,12 @@ def _targets(modules: Iterable[str]) -> list[str]:
 def _require_plain_lora(config: Mapping[str, Any]) -> None:
     if config.get("peft_type") != "LORA":
         kind = f"{config.get('peft_type')!r:.40}"
-        raise PlumError(f"This adapter is of the type {kind}; Plum reads LoRA adapters.")
+        raise PlumError("This adapter is of the type {kind}; Plum reads LoRA adapters.", kind=kind)
     for key, what in _REFUSED.items():
         if config.get(key):
-            raise PlumError(f"This adapter uses {what}, which cannot be served from a GGUF model.")
+            raise PlumError(
+                "This adapter uses {what}, which cannot be served from a GGUF model.", what=what
+            )
     if str(config.get("init_lora_weights")).startswith(_BASE_CHANGING):
         raise PlumError(
             "This adapter was made for a changed base model (PiSSA and the like); convert it to a "
@@ -152,12 +148,12 @@ def _by_module(weights: Mapping[str, Matrix]) -> dict[str, dict[str, Matrix]]:
     for key, tensor in weights.items():
         match = _KEY.fullmatch(key)
         if match is None:
-            raise PlumError(f"This adapter changes {key!r:.120}, which Plum cannot place.")
+            raise PlumError("This adapter changes {key!r:.120}, which Plum cannot place.", key=key)
         module = _LANGUAGE_PART.sub("model.", match[1], count=1)
         modules.setdefault(module, {})[match[2]] = tensor
     for module, halves in modules.items():
         if len(halves) != 2:
-            raise DamagedFile(f"The adapter is damaged: half of {module} is missing.")
+            raise DamagedFile("The adapter is damaged: half of {module} is missing.", module=module)
     return modules
 
 
@@ -169,7 +165,11 @@ def _scale(config: Mapping[str, Any], module: str, rank: int) -> float:
     said = _number(config.get("r") if said is None else said, "r")
     if rank < 1 or rank != said:
         raise DamagedFile(
-            f"The adapter is damaged: {module} has rank {rank}, and {CONFIG} says {said:g}."
+            "The adapter is damaged: {module} has rank {rank}, and {config} says {said:g}.",
+            module=module,
+            rank=rank,
+            config=CONFIG,
+            said=said,
         )
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
@@ -182,7 +182,9 @@ def _pattern(patterns: object, module: str) -> object:
                 if re.match(rf"(.*\.)?({key})$", module):
                     return value
             except re.error:
-                raise DamagedFile(f"{CONFIG} is damaged: {key!r:.60} is no pattern.") from None
+                raise DamagedFile(
+                    "{config} is damaged: {key!r:.60} is no pattern.", config=CONFIG, key=key
+                ) from None
     return None
 
 
@@ -190,7 +192,31 @@ def _number(value: object, key: str) -> float:
     with contextlib.suppress(OverflowError):  # of a whole number beyond every float
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
-    raise DamagedFile(f"{CONFIG} is damaged: {key} is {value!r:.40}.")
+    raise DamagedFile(
+        "{config} is damaged: {key} is {value!r:.40}.", config=CONFIG, key=key, value=value
+    )
+
+
+def read_folder(
+    folder: Path, config: str, weights: str, kind: str
+) -> tuple[object, dict[str, Matrix], dict[str, str]]:
+    """What an adapter's two files hold: JSON, tensors as float32 and our metadata.
+
+    `kind` names the form in the sentence that says what is missing.  Raises PlumError, DamagedFile.
+    """
+    try:
+        return read_json(folder / config), *read_safetensors(folder / weights)
+    except FileNotFoundError as error:
+        raise PlumError(
+            "{folder} holds no {kind} adapter: {name} is missing.",
+            folder=folder,
+            kind=kind,
+            name=Path(error.filename).name,
+        ) from error
+    except OSError as error:
+        raise PlumError(
+            "{folder} cannot be read ({strerror}).", folder=folder, strerror=error.strerror
+        ) from error
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:
@@ -200,11 +226,12 @@ def read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:
     """
     import numpy as np
 
-    with path.open("rb") as stream:
-        size = path.stat().st_size
+    with open_file(path) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
         length = int.from_bytes(stream.read(8), "little")
         if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
-            raise DamagedFile(f"{path} is damaged or cut short; copy it again.")
+            raise DamagedFile("{path} is damaged or cut short; copy it again.", path=path)
         try:
             header = json.loads(stream.read(length))
             metadata = header.pop("__metadata__", None) or {}
@@ -235,5 +262,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:
         except (
             ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError,
         ) as error:  # fmt: skip
-            raise DamagedFile(f"{path} is damaged or cut short; copy it again.") from error
+            raise DamagedFile(
+                "{path} is damaged or cut short; copy it again.", path=path
+            ) from error
     return tensors, ours

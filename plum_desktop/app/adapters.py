@@ -12,14 +12,16 @@ from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.serving import ADAPTER_FILE, MERGED_FILE, Serving
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.files import atomic_write, disk_errors, require_free
+from plum_desktop.base.files import atomic_write, disk_errors, open_file, require_free
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.sealing import seal_of
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter
 from plum_desktop.store import Store
 
 ExportFormat = Literal["peft", "gguf", "mlx", "merged"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
-EXPORT_WARNING = "Whoever has this file can ask it what you said in the chats it learned."
+EXPORT_WARNING = Sentence("Whoever has this file can ask it what you said in the chats it learned.")
 
 # The canonical adapter: what `peft.PeftModel.from_pretrained` reads.
 _PEFT_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -57,16 +59,19 @@ class AdapterService:
         adapter = self._store.adapters.get(adapter_id)
         if adapter.state not in ("ready", "undone"):
             raise PlumError(
-                f"Adapter {adapter.id} is {adapter.state} and cannot be switched on; learn again."
+                "Adapter {id} is {state} and cannot be switched on; learn again.",
+                id=adapter.id,
+                state=adapter.state,
             )
         model = self._models.file()
         if adapter.model_sha256 != model.sha256:
             raise PlumError(
-                f"Adapter {adapter.id} was learned on another model than {model.name}; use that "
-                "model first."
+                "Adapter {id} was learned on another model than {name}; use that model first.",
+                id=adapter.id,
+                name=model.name,
             )
         if not self.has_files(adapter.id):
-            raise PlumError(f"The files of adapter {adapter.id} are gone; learn again.")
+            raise PlumError("The files of adapter {id} are gone; learn again.", id=adapter.id)
         with self._store.transaction():
             self._store.adapters.update(adapter.id, state="ready")
             self._store.adapters.activate(adapter.id, adapter.model_sha256)
@@ -97,7 +102,9 @@ class AdapterService:
         """Delete an adapter's files for good.  Raises PlumError for the one that serves."""
         adapter = self._store.adapters.get(adapter_id)
         if adapter.active:
-            raise PlumError(f"Adapter {adapter.id} is serving; roll back first, then delete it.")
+            raise PlumError(
+                "Adapter {id} is serving; roll back first, then delete it.", id=adapter.id
+            )
         self._serving.invalidate()
         self._store.adapters.update(adapter.id, state="deleted")
         self.remove_files(adapter.id)
@@ -114,8 +121,9 @@ class AdapterService:
             pass
         except OSError as error:
             raise PlumError(
-                f"{error.filename} cannot be deleted ({error.strerror}); close what uses it and "
-                "try again."
+                "{filename} cannot be deleted ({strerror}); close what uses it and try again.",
+                filename=error.filename,
+                strerror=error.strerror,
             ) from error
 
     def export(
@@ -131,19 +139,30 @@ class AdapterService:
         under a name of its own, an existing file is never replaced.  Raises PlumError, DiskFull.
         """
         if format not in EXPORT_FORMATS:
-            raise PlumError(f"{format!r} is not a format; there are {', '.join(EXPORT_FORMATS)}.")
+            raise PlumError(
+                "{format!r} is not a format; there are {export_formats}.",
+                format=format,
+                export_formats=", ".join(EXPORT_FORMATS),
+            )
         adapter = self._store.adapters.get(adapter_id) if adapter_id else self.active()
         if adapter is None:
             raise PlumError("Nothing has been learned yet, so there is nothing to export.")
         names = {"gguf": (ADAPTER_FILE,), "merged": (MERGED_FILE,)}.get(format, _PEFT_FILES)
         sources = [self._file(adapter, name) for name in names]
+        if format == "merged" and seal_of(sources[0]):
+            raise PlumError(
+                "Under a passphrase no merged model is kept, so none can be exported; export the "
+                "adapter."
+            )
         if missing := [source for source in sources if not source.is_file()]:
-            raise PlumError(f"{missing[0]} is missing, so it cannot be exported; learn again.")
+            raise PlumError(
+                "{missing} is missing, so it cannot be exported; learn again.", missing=missing[0]
+            )
         path = path.expanduser().absolute()
         if format not in _FOLDERS and path.is_dir():
             path = path / f"plum-{adapter.id[:8]}-{names[0]}"
         if path.exists() and (format not in _FOLDERS or not path.is_dir() or any(path.iterdir())):
-            raise PlumError(f"{path} already exists; choose another name.")
+            raise PlumError("{path} already exists; choose another name.", path=path)
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if format in _FOLDERS:
@@ -171,7 +190,7 @@ def _copy(sources: list[Path], targets: list[Path], on_progress: Progress | None
     require_free(targets[0].parent, total, "The export")
     done = 0
     for source, target in zip(sources, targets, strict=True):
-        with source.open("rb") as stream, atomic_write(target) as out:
+        with open_file(source) as stream, atomic_write(target) as out:
             while chunk := stream.read(_CHUNK):
                 out.write(chunk)
                 done += len(chunk)

@@ -37,29 +37,39 @@ def read_attachment(path: Path) -> Attachment:
     name = _shown(path.name)
     try:
         if path.is_dir():
-            raise PlumError(f"{name} is a folder; attach the files in it one by one.")
+            raise PlumError("{name} is a folder; attach the files in it one by one.", name=name)
         if not path.is_file():  # a pipe or a device would never end
-            raise PlumError(f"{name} is not there any more, or is no file that can be read.")
+            raise PlumError(
+                "{name} is not there any more, or is no file that can be read.", name=name
+            )
         with path.open("rb") as stream:
             is_pdf = stream.read(len(_PDF)) == _PDF
             largest = _LARGEST_PDF if is_pdf else _LARGEST_TEXT
             if path.stat().st_size > largest:
                 raise PlumError(
-                    f"{name} is too large to attach: more than {largest >> 20} MB; "
-                    "attach the part that matters."
+                    "{name} is too large to attach: more than {largest} MB; attach the part "
+                    "that matters.",
+                    name=name,
+                    largest=largest >> 20,
                 )
             stream.seek(0)
             data = b"" if is_pdf else stream.read(largest)
     except PermissionError as error:
-        raise PlumError(f"{name} cannot be opened: you have no permission to read it.") from error
+        raise PlumError(
+            "{name} cannot be opened: you have no permission to read it.", name=name
+        ) from error
     except OSError as error:
-        raise PlumError(f"{name} cannot be read ({error.strerror}).") from error
+        raise PlumError(
+            "{name} cannot be read ({strerror}).", name=name, strerror=error.strerror
+        ) from error
     text = _pdf_text(path, name) if is_pdf else _decoded(data, name)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").strip("\n")
     if not text.strip():
         if is_pdf:
-            raise PlumError(f"{name} has no text in it, only pictures of pages, it seems.")
-        raise PlumError(f"{name} is empty.")
+            raise PlumError(
+                "{name} has no text in it, only pictures of pages, it seems.", name=name
+            )
+        raise PlumError("{name} is empty.", name=name)
     return Attachment(name, text)
 
 
@@ -98,7 +108,9 @@ def _decoded(data: bytes, name: str) -> str:
     except UnicodeDecodeError:
         text = data.decode("cp1252", "replace")
     if _CONTROL.search(text):
-        raise PlumError(f"{name} is not a text file; only text and PDF files can be attached.")
+        raise PlumError(
+            "{name} is not a text file; only text and PDF files can be attached.", name=name
+        )
     return text
 
 
@@ -114,20 +126,27 @@ def _pdf_text(path: Path, name: str) -> str:
     try:
         with PdfReader(path) as reader:
             if reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED:
-                raise PlumError(f"{name} is protected by a password; save a copy without one.")
+                raise PlumError(
+                    "{name} is protected by a password; save a copy without one.", name=name
+                )
             began = time.monotonic()
             for page in reader.pages:
                 pages.append(page.extract_text())
                 length += len(pages[-1])
                 if length > _LONGEST or time.monotonic() - began > _PATIENCE:
                     raise PlumError(
-                        f"{name} has too much text to attach; save the pages that matter as a "
-                        "PDF of their own."
+                        "{name} has too much text to attach; save the pages that matter as a "
+                        "PDF of their own.",
+                        name=name,
                     )
     except PlumError:
         raise
     except DependencyError as error:
-        raise PlumError(f"{name} is protected by encryption; save a copy without it.") from error
+        raise PlumError(
+            "{name} is protected by encryption; save a copy without it.", name=name
+        ) from error
     except Exception as error:  # a broken file can break its reader anywhere
-        raise PlumError(f"{name} is damaged or no real PDF, so it cannot be read.") from error
+        raise PlumError(
+            "{name} is damaged or no real PDF, so it cannot be read.", name=name
+        ) from error
     return _CONTROL.sub("", "\n\n".join(pages))

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import Literal
 
+from plum_desktop.base.sentence import Sentence
+
 Backend = Literal["auto", "torch", "mlx"]
 Trainer = Literal["torch", "mlx"]
 
@@ -28,18 +30,24 @@ def trainer_for(backend: Backend) -> Trainer:
 def cannot_learn(trainer: Trainer) -> str | None:
     """Why `trainer` cannot learn here, and what to do about it; None where it can."""
     if sys.platform == "darwin" and platform.machine() == "x86_64":
-        return "Intel Macs can chat but not learn, since PyTorch no longer supports them."
+        return Sentence("Intel Macs can chat but not learn, since PyTorch no longer supports them.")
     missing = ", ".join(_missing(trainer))
     if not missing:
         return None
     if trainer == "torch":
-        return f"Learning needs {missing}, which is not installed; {_INSTALL}."
-    if apple_silicon():
-        return (
-            f"Learning with MLX needs {missing}, which is not installed; {_INSTALL}, or choose the "
-            "trainer torch."
+        return Sentence(
+            "Learning needs {missing}, which is not installed; {install}.",
+            missing=missing,
+            install=_INSTALL,
         )
-    return (
+    if apple_silicon():
+        return Sentence(
+            "Learning with MLX needs {missing}, which is not installed; {install}, or "
+            "choose the trainer torch.",
+            missing=missing,
+            install=_INSTALL,
+        )
+    return Sentence(
         "MLX is for Macs with Apple silicon and is not installed here; choose the trainer torch, "
         "in the settings or with --backend torch."
     )

@@ -11,6 +11,7 @@ from plum_desktop.app.serving import Serving
 from plum_desktop.base.errors import Busy, PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.store import Store
 from plum_desktop.store.copies import Backup
 
@@ -68,7 +69,7 @@ class BackupService:
             raise Busy(
                 "Something is still being forgotten; close other Plum Desktops and try again."
             )
-        lock.acquire("Plum is learning right now; stop that first.")
+        lock.acquire(Sentence("Plum is learning right now; stop that first."))
         try:
             before = self._store.backups.restore(backup)
             self._match_files()
@@ -85,5 +86,5 @@ class BackupService:
         store.forgetting.retire(gone, there)
         for run in store.runs.list():
             folder = self._folder.jobs / run.id
-            if run.state in ("running", "paused", "interrupted") and not folder.is_dir():
+            if run.unfinished and not folder.is_dir():
                 store.runs.update(run.id, state="stopped", finished=time.time())

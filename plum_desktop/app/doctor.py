@@ -64,7 +64,9 @@ def examine(root: Path | None = None, only: Sequence[str] = ()) -> list[Finding]
     """
     if unknown := [name for name in only if name not in PARTS]:
         raise PlumError(
-            f"There is no part {unknown[0]!r} to look at; there are {', '.join(PARTS)}."
+            "There is no part {unknown!r} to look at; there are {parts}.",
+            unknown=unknown[0],
+            parts=", ".join(PARTS),
         )
     try:
         folder = open_data_folder(root)
@@ -227,8 +229,10 @@ def _trainer(folder: DataFolder) -> Iterator[tuple[State, str, str]]:
         try:
             devices = _asked("stage", "probe", library=library)["devices"]
         except PlumError as error:
-            again = (
-                f"Install {library} anew: `pip install --force-reinstall 'plum-desktop[learn]'`."
+            again = f"Install {library} anew: " + (
+                "install this bundle again, over itself."
+                if getattr(sys, "frozen", False)
+                else "`pip install --force-reinstall 'plum-desktop[learn]'`."
             )
             yield "fail", f"{library} does not work: {error}", again
             continue
@@ -246,10 +250,15 @@ def _window(_: DataFolder) -> Iterator[tuple[State, str, str]]:
         return
     try:
         found = _asked("window", "probe")
-    except PlumError:
+    except WorkerCrashed:
         yield "fail", "Qt does not start on this system.", (
             "Install the libraries it needs; `make run` in a checkout names them, and "
             "`QT_DEBUG_PLUGINS=1 plum-desktop` the one that is missing."
+        )  # fmt: skip
+        return
+    except PlumError as error:
+        yield "fail", f"Qt does not start on this system. {error}", (
+            "Install your system's package that has it; `make run` in a checkout names the package."
         )  # fmt: skip
         return
     if found["display"]:
@@ -277,7 +286,11 @@ def _asked(worker: str, op: str, **args: Any) -> dict[str, Any]:
     try:
         return child.call(op, timeout=_PATIENCE, **args)
     except TimeoutError as error:
-        raise PlumError(f"The {worker} did not answer in {_PATIENCE:.0f} seconds.") from error
+        raise PlumError(
+            "The {worker} did not answer in {patience:.0f} seconds.",
+            worker=worker,
+            patience=_PATIENCE,
+        ) from error
     finally:
         child.stop()
 

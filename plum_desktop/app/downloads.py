@@ -16,6 +16,7 @@ from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import Busy, Cancelled, DiskFull, PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.models import local
 from plum_desktop.models.catalog import CatalogModel, catalog, find
 from plum_desktop.models.fit import why_no_room
@@ -130,7 +131,9 @@ class DownloadService:
         self._refuse(model)
         target = self._folder.models / model.file
         lock = FileLock(self._folder.download_lock)
-        lock.acquire("Another Plum Desktop is downloading a model; go on when it is done.")
+        lock.acquire(
+            Sentence("Another Plum Desktop is downloading a model; go on when it is done.")
+        )
         try:
             digest = download(
                 self._url(model),
@@ -157,7 +160,7 @@ class DownloadService:
 
     def _refuse(self, model: CatalogModel) -> None:
         if (self._folder.models / model.file).exists():
-            raise PlumError(f"{model.name} is here already.")
+            raise PlumError("{name} is here already.", name=model.name)
         had = self._part(model).length
         if reason := why_no_room(model.approximate_size - had, self._folder.models):
             raise DiskFull(reason)
@@ -228,8 +231,11 @@ class DownloadService:
         except Exception as error:  # a defect, which must not end the queue
             log.exception("a download failed")
             return "failed", (
-                f"Something went wrong inside Plum ({type(error).__name__}); the log in the data "
-                "folder has the details."
+                Sentence(
+                    "Something went wrong inside Plum ({kind}); the log in the data folder "
+                    "has the details.",
+                    kind=type(error).__name__,
+                )
             )
         return "done", None
 

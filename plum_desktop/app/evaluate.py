@@ -80,16 +80,20 @@ def read_questions(
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
-        raise PlumError(f"{path} cannot be read ({error.strerror}).") from error
+        raise PlumError(
+            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
+        ) from error
     except UnicodeDecodeError:
-        raise PlumError(f"{path} is not a text file of JSON, one question a line.") from None
+        raise PlumError(
+            "{path} is not a text file of JSON, one question a line.", path=path
+        ) from None
     questions = [
         _question(line, f"{path}, line {number}")
         for number, line in enumerate(lines, 1)
         if line.strip()
     ]
     if not questions:
-        raise PlumError(f"{path} holds no question.")
+        raise PlumError("{path} holds no question.", path=path)
     if limit:
         kept = set(conversations(questions)[:limit])
         questions = [question for question in questions if question.conversation_id in kept]
@@ -103,12 +107,17 @@ def _question(line: str, place: str) -> Question:
         texts = (row["conversation_id"], row["question"], *facts)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise PlumError(
-            f"{place}: a question is a JSON object with conversation_id, kind and question."
+            "{place}: a question is a JSON object with conversation_id, kind and question.",
+            place=place,
         ) from None
     if kind not in KINDS or not all(isinstance(text, str) and text for text in texts):
-        raise PlumError(f"{place}: kind is one of {', '.join(KINDS)}, and the rest is text.")
+        raise PlumError(
+            "{place}: kind is one of {kinds}, and the rest is text.",
+            place=place,
+            kinds=", ".join(KINDS),
+        )
     if kind == "open" and not facts:
-        raise PlumError(f"{place}: an open question needs its key_facts.")
+        raise PlumError("{place}: an open question needs its key_facts.", place=place)
     return Question(row["conversation_id"], cast(Kind, kind), row["question"], tuple(facts))
 
 

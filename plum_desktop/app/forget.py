@@ -20,8 +20,9 @@ from plum_desktop.app.adapters import AdapterService
 from plum_desktop.app.learn import LearnService
 from plum_desktop.app.serving import Serving
 from plum_desktop.base.errors import DamagedFile, PlumError
-from plum_desktop.base.files import FileLock, read_json, write_json
+from plum_desktop.base.files import FileLock, read_bytes, read_json, write_json
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import UNTITLED, Chat, Message
 from plum_desktop.learning import own
 from plum_desktop.learning.job import JobFolder
@@ -29,8 +30,7 @@ from plum_desktop.store import Store
 from plum_desktop.store.connection import Connection
 from plum_desktop.store.forgetting import Doomed, erase
 
-_UNFINISHED = ("running", "paused", "interrupted")
-_LEARNING = "Plum is learning right now; stop that first."
+_LEARNING = Sentence("Plum is learning right now; stop that first.")
 
 log = logging.getLogger(__name__)
 
@@ -250,15 +250,16 @@ class ForgetService:
         runs = {run.id: run for run in self._store.runs.list()}
         for job in self._jobs():
             run = runs.get(job.root.name)
-            unfinished = run is not None and run.state in _UNFINISHED
-            if unfinished and not self._holds(job, doomed):
+            if run is not None and run.unfinished and not self._holds(job, doomed):
                 continue
             if not may:
                 return False
             job.remove()
             if job.root.exists():
-                raise PlumError(f"{job.root} cannot be deleted; close what uses it and try again.")
-            if run is not None and unfinished:
+                raise PlumError(
+                    "{root} cannot be deleted; close what uses it and try again.", root=job.root
+                )
+            if run is not None and run.unfinished:
                 self._store.runs.update(run.id, state="stopped", finished=time.time())
         return True
 
@@ -273,7 +274,7 @@ class ForgetService:
                 if Path(parent).name in gone or not self._is_there(Path(parent).name):
                     return True
         try:
-            read = job.others.read_bytes()  # from then on it lies in many of its files
+            read = read_bytes(job.others)  # from then on it lies in many of its files
         except OSError:
             return False
         ids = {*doomed.chats, *doomed.learned}

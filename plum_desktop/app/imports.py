@@ -25,6 +25,8 @@ from plum_desktop.base.child import Call, Child
 from plum_desktop.base.errors import Cancelled
 from plum_desktop.base.files import FileLock, disk_errors, private_folder, require_free
 from plum_desktop.base.paths import DataFolder, worker_command
+from plum_desktop.base.sealing import seal_of
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import gate
@@ -54,7 +56,9 @@ class Imported:
 class ImportService:
     """Imports for the model in use, one at a time, and none while Plum learns."""
 
-    WARNING = "An adapter changes what the model says: bring in only one from someone you trust."
+    WARNING = Sentence(
+        "An adapter changes what the model says: bring in only one from someone you trust."
+    )
 
     def __init__(
         self, folder: DataFolder, store: Store, models: ModelService, serving: Serving
@@ -77,7 +81,9 @@ class ImportService:
         form, path = form_of(path.expanduser().absolute())
         model = self._models.file()
         lock = FileLock(self._folder.learning_lock)
-        lock.acquire("Plum is learning right now; bring the adapter in when that has ended.")
+        lock.acquire(
+            Sentence("Plum is learning right now; bring the adapter in when that has ended.")
+        )
         self._running = True
         try:
             self._clear_leftovers()
@@ -111,7 +117,7 @@ class ImportService:
         started = time.monotonic()
         require_free(scratch, 2 * model.size, "Bringing in an adapter")
         files = scratch / "adapter"
-        tell(0.0, "Reading the adapter")
+        tell(0.0, Sentence("Reading the adapter"))
         found = self._work(
             "bring_in", path=str(path), model=str(model.path), model_sha256=model.sha256,
             folder=str(files),
@@ -130,7 +136,7 @@ class ImportService:
         """What the gate can say of an adapter that knows no chat of this user."""
 
         def progress(share: float) -> None:
-            tell(_TESTED * share, "Testing the adapter")
+            tell(_TESTED * share, Sentence("Testing the adapter"))
 
         progress(0.0)
         with self._own_engine() as engine:
@@ -139,10 +145,12 @@ class ImportService:
         return {"drift": asdict(drift), "reasons": gate.harm(drift, gate.Bounds())}
 
     def _merge(self, model: ModelFile, files: Path, scratch: Path, tell: Progress) -> None:
-        tell(_TESTED, "Writing the new model")
         merged = files / MERGED_FILE
+        if seal_of(merged):
+            return  # a sealed folder keeps no merged file
+        tell(_TESTED, Sentence("Writing the new model"))
         self._work("merge", model=str(model.path), folder=str(files), out=str(merged))
-        tell(_MERGED, "Comparing both forms")
+        tell(_MERGED, Sentence("Comparing both forms"))
         with self._own_engine() as engine:
             gap = gate.divergence(engine, model.path, files / ADAPTER_FILE, merged, scratch)
         if gap > gate.MERGED_DIVERGENCE:
@@ -180,11 +188,13 @@ class ImportService:
             raise
         self._serving.invalidate()
         name = report["imported"]["name"]
-        message = f"{name} now serves; undo brings back what served before."
+        message = Sentence("{name} now serves; undo brings back what served before.", name=name)
         if refused:
-            message = (
-                f"{name} was not switched on: {'; '.join(report['reasons'])}; it is kept as "
-                f"adapter {adapter_id}."
+            message = Sentence(
+                "{name} was not switched on: {reasons}; it is kept as adapter {adapter}.",
+                name=name,
+                reasons=Sentence.joined("; ", report["reasons"]),
+                adapter=adapter_id,
             )
         return Imported(self._store.adapters.get(adapter_id), message)
 

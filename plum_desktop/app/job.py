@@ -36,6 +36,8 @@ from plum_desktop.base.files import (
     write_text,
 )
 from plum_desktop.base.paths import DataFolder, worker_command
+from plum_desktop.base.sealing import seal_of
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter, Fact, Run
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import anchors, facts, gate, own, primer
@@ -55,15 +57,16 @@ _MOST_REPLAYED = 600  # facts of older chats
 _ASKED_NEW, _ASKED_OLD = 60, 40  # questions of the gate, yes and no together
 # Memory of one step serves the next, in place of page faults by the hundred thousand (glibc).
 _KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
-_WORDS: dict[Stage, str] = {
-    "select": "Reading your chats",
-    "augment": "Finding what to remember",
-    "tokenize": "Preparing the lessons",
-    "train": "Learning",
-    "gate": "Checking what it remembers",
-    "merge": "Writing the new model",
-    "switch": "Switching over",
+_WORDS: dict[Stage, Sentence] = {
+    "select": Sentence("Reading your chats"),
+    "augment": Sentence("Finding what to remember"),
+    "tokenize": Sentence("Preparing the lessons"),
+    "train": Sentence("Learning"),
+    "gate": Sentence("Checking what it remembers"),
+    "merge": Sentence("Writing the new model"),
+    "switch": Sentence("Switching over"),
 }
+_WAITS = (Sentence("paused"), Sentence("waiting for a reply to finish"))  # as the trainer says
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +190,20 @@ class Job:
         try:
             self._outcome = self._stages()
         except Cancelled:
-            self._outcome = self._ended("stopped", "Learning was stopped; nothing has changed.")
+            self._outcome = self._ended(
+                "stopped", Sentence("Learning was stopped; nothing has changed.")
+            )
         except PlumError as error:
             self._outcome = self._ended("failed", str(error))
         except Exception as error:
             log.exception("learning failed")
             self._outcome = self._ended(
                 "failed",
-                f"Learning failed inside Plum ({type(error).__name__}); nothing has changed, "
-                "and the log has the details.",
+                Sentence(
+                    "Learning failed inside Plum ({kind}); nothing has changed, and the log "
+                    "has the details.",
+                    kind=type(error).__name__,
+                ),
             )
         finally:
             if engine := self._engine:
@@ -372,6 +380,9 @@ class Job:
 
     def _merge(self) -> None:
         job = self._folder
+        if seal_of(job.merged):
+            write_json(job.merge_report, {})  # a sealed folder keeps no merged file
+            return
         report = self._stage(
             "merge", model=self._spec.model, folder=str(job.adapter), out=str(job.merged)
         )
@@ -443,7 +454,14 @@ class Job:
         self._remember_speed(report)
         self._parts.serving.invalidate()
         card = card_of(report, len(conversations))
-        message = card.reason or f"{card.title}; Plum remembers now."
+        if card.reasons:
+            message = Sentence(
+                "Not switched on: {reasons}.", reasons=Sentence.joined("; ", card.reasons)
+            )
+        elif card.chats == 1:
+            message = Sentence("Learned 1 chat; Plum remembers now.")
+        else:
+            message = Sentence("Learned {chats} chats; Plum remembers now.", chats=card.chats)
         return Outcome(
             store.runs.get(self.run_id),
             store.adapters.get(adapter.id),
@@ -535,7 +553,7 @@ class Job:
                 event["fraction"],
                 event.get("loss"),
                 event.get("seconds_left"),
-                waiting=event["text"] if event["text"].startswith(("paused", "waiting")) else None,
+                waiting=next((each for each in _WAITS if each == event["text"]), None),
             )
 
     @contextlib.contextmanager
@@ -593,7 +611,7 @@ class Job:
             stage,
             round(min(0.99, done), 6),  # a sum in another order is no step back
             left,
-            _WORDS[stage] if waiting is None else f"{_WORDS[stage]}: {waiting}",
+            _WORDS[stage] if waiting is None else Sentence.joined(": ", [_WORDS[stage], waiting]),
             loss,
             "paused" if self.paused else "running",
         )
@@ -612,7 +630,7 @@ class Job:
         with contextlib.suppress(PlumError):
             if self._leaving:
                 store.runs.update(self.run_id, state="interrupted")
-                message = "Learning was interrupted; it can go on where it stopped."
+                message = Sentence("Learning was interrupted; it can go on where it stopped.")
             elif state == "stopped":
                 self._folder.remove()
                 store.runs.update(self.run_id, state="stopped", finished=time.time())

@@ -16,6 +16,7 @@ from plum_desktop.app.serving import Serving
 from plum_desktop.base.errors import Busy, PlumError
 from plum_desktop.base.files import FileLock, require_free
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Chat, Run
 from plum_desktop.learning import own, primer
 from plum_desktop.learning import recipe as recipes
@@ -154,7 +155,7 @@ class LearnService:
     ) -> Job:
         """Go on with an interrupted job where it stopped.  Raises PlumError, Busy."""
         run = self._store.runs.get(run_id)
-        if run.state not in ("running", "paused", "interrupted"):
+        if not run.unfinished:
             raise PlumError("That learning run has ended; start a new one.")
         lock = self._acquire()
         try:
@@ -167,7 +168,9 @@ class LearnService:
                     "discard the run."
                 )
             if why := cannot_learn(spec.backend):
-                raise PlumError(f"{why}  The interrupted run can go on then, or be discarded.")
+                raise PlumError(
+                    "{why}  The interrupted run can go on then, or be discarded.", why=why
+                )
             job.paused.unlink(missing_ok=True)
             self._store.runs.update(run.id, state="running", error=None)
         except BaseException:
@@ -209,7 +212,7 @@ class LearnService:
         Raises Busy.
         """
         lock = FileLock(self._folder.learning_lock)
-        lock.acquire("Plum is already learning; wait for it to end, or stop it first.")
+        lock.acquire(Sentence("Plum is already learning; wait for it to end, or stop it first."))
         return lock
 
     def _begin(
@@ -256,7 +259,7 @@ class LearnService:
                 found.append((told, told.id not in seen))
         for chat in sorted(chats, key=lambda c: c.created):
             if chat_ids is None and not chat.learn:
-                left_out.append((chat, "you excluded it"))
+                left_out.append((chat, Sentence("you excluded it")))
                 continue
             conversation, reason = learnable(chat, self._store.chats.branch(chat.id))
             if conversation is None:
@@ -266,7 +269,7 @@ class LearnService:
             if chat_ids is None and seen.get(chat.id) == leaf:
                 continue
             if chat_ids is None and (chat.id, leaf) in undone:
-                left_out.append((chat, "you undid learning it"))
+                left_out.append((chat, Sentence("you undid learning it")))
                 continue
             found.append((conversation, chat.id not in seen))
         return found, left_out
@@ -284,8 +287,10 @@ class LearnService:
             return why
         if not planned:
             if chat_ids:
-                return "There is nothing to learn in these chats; tell Plum a little more first."
-            return "There is nothing new to learn; chat a little first."
+                return Sentence(
+                    "There is nothing to learn in these chats; tell Plum a little more first."
+                )
+            return Sentence("There is nothing new to learn; chat a little first.")
         return None
 
 

@@ -13,8 +13,6 @@ from plum_desktop.base.files import FileLock
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.store import Store
 
-_UNFINISHED = ("running", "paused", "interrupted")
-
 
 def clear(folder: DataFolder, store: Store) -> None:
     """Remove the folders of ended jobs and of deleted or never finished adapters.
@@ -37,7 +35,7 @@ def _given_up(folder: DataFolder, store: Store) -> list[Path]:
     jobs, files = list(folder.jobs.iterdir()), list(folder.adapters.iterdir())
     if not jobs and not files:
         return []
-    ended = {run.id for run in store.runs.list() if run.state not in _UNFINISHED}
+    ended = {run.id for run in store.runs.list() if not run.unfinished}
     states = {adapter.id: adapter.state for adapter in store.adapters.list()}
     return [path for path in jobs if path.name in ended] + [
         path

@@ -11,7 +11,6 @@ from plum_desktop.store import Store
 
 _MOST_TOKENS = 400  # of the excerpts of one question
 _MESSAGES, _CHATS = 40, 8  # that are looked into
-_UNFINISHED = ("cancelled", "failed")
 
 
 class Lookup:
@@ -73,7 +72,6 @@ def _around(branch: Sequence[Message], hits: set[str]) -> list[Exchange]:
         reply = branch[place + 1] if place + 1 < len(branch) else None
         ids = {message.id} | ({reply.id} if reply else set())
         if ids & hits:
-            finished = reply is not None and reply.finish_reason not in _UNFINISHED
-            text = reply.text if reply and finished else ""
+            text = reply.text if reply and not reply.broken_off else ""
             found.append(Exchange(message.chat_id, message.text, text))
     return found

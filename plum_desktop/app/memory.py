@@ -137,7 +137,7 @@ class MemoryService:
         """Take back `exclude`: the fact waits for the next run."""
         fact = self.get(fact_id)
         if fact.state != "excluded":
-            raise PlumError(f"This fact is not excluded, it is {fact.state}.")
+            raise PlumError("This fact is not excluded, it is {state}.", state=fact.state)
         self._store.facts.update(fact.id, state="waiting")
         return self.get(fact.id)
 

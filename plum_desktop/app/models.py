@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plum_desktop.app.backend import trainer_for
 from plum_desktop.app.estimate import Estimates, pace
+from plum_desktop.app.graphics import card_bytes
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import megabytes
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.learning import recipe as recipes
 from plum_desktop.models import local
 from plum_desktop.models.catalog import CatalogModel, catalog
 from plum_desktop.models.fit import (
     Fit,
+    Memory,
     Shape,
     chat_bytes,
     fit,
@@ -49,6 +52,7 @@ class ModelInfo:
     fit_reason: str = ""  # a sentence; empty where the file cannot be read
     learn_seconds: float | None = None  # a chat, about; None: it cannot learn, or nobody knows
     good_for: str = ""  # of a model of the catalog
+    licence: str = ""  # its name; empty where nobody says
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class ModelService:
         """Delete a model's file.  Raises PlumError for the one in use."""
         file = self.file(name)
         if self._in_use(file):
-            raise PlumError(f"{file.name} is in use; choose another model first.")
+            raise PlumError("{name} is in use; choose another model first.", name=file.name)
         local.remove_model(self._folder.models, file.name)
 
     def why_not(self, file: ModelFile) -> str | None:
@@ -128,7 +132,7 @@ class ModelService:
     def fits_in_memory(self, path: Path) -> bool:
         """Whether this machine can hold the GGUF file at the context that is set."""
         needed = self._chat_bytes(Shape.of(read_header(path)))
-        return fit(needed, memory()) == "fits"
+        return fit(needed, _for_chatting()) == "fits"
 
     def _info(self, file: ModelFile) -> ModelInfo:
         try:
@@ -140,8 +144,9 @@ class ModelService:
             )  # fmt: skip
         shape = Shape.of(header)
         reason = why_not(header) or _too_large_to_learn(shape)
-        verdict, why = why_fit(self._chat_bytes(shape), memory())
+        verdict, why = why_fit(self._chat_bytes(shape), _for_chatting())
         seconds = self._seconds() if reason is None else None
+        known = next((each for each in catalog() if each.file == file.name), None)
         return ModelInfo(
             name=file.name,
             size=file.size,
@@ -155,11 +160,12 @@ class ModelService:
             starter=file.starter,
             fit_reason=why,
             learn_seconds=seconds(shape) if seconds else None,
-            good_for=next((each.good_for for each in catalog() if each.file == file.name), ""),
+            good_for=known.good_for if known else "",
+            licence=known.licence if known else header.licence,
         )
 
     def _offer(self, model: CatalogModel, seconds: Seconds | None) -> Offer:
-        verdict, why = why_fit(self._chat_bytes(model.shape), memory())
+        verdict, why = why_fit(self._chat_bytes(model.shape), _for_chatting())
         if no_room := why_no_room(model.approximate_size, self._folder.models):
             verdict, why = "will not fit", no_room
         reason = why_not_expected(model.name, model.architecture, model.parts)
@@ -198,11 +204,16 @@ class ModelService:
         return chat_bytes(shape, self._preferences.current.context or shape.context)
 
 
+def _for_chatting() -> Memory:
+    return replace(memory(), cards=card_bytes())
+
+
 def _too_large_to_learn(shape: Shape) -> str | None:
     needed, machine = training_bytes(shape), memory()
     if fit(needed, machine) != "will not fit":
         return None
-    return (
-        f"Learning on it needs {megabytes(needed)} of memory, and this computer has "
-        f"{megabytes(machine.total)}."
+    return Sentence(
+        "Learning on it needs {needed} of memory, and this computer has {total}.",
+        needed=megabytes(needed),
+        total=megabytes(machine.total),
     )

@@ -39,7 +39,9 @@ class Personas:
         try:
             return [Persona(str(one["name"]), str(one["prompt"])) for one in stored]
         except (TypeError, KeyError) as error:
-            raise DamagedFile(f"{self._path} is no list of personas; move it away.") from error
+            raise DamagedFile(
+                "{path} is no list of personas; move it away.", path=self._path
+            ) from error
 
     def save(self, persona: Persona, before: str | None = None) -> None:
         """Put `persona` in the place of the one named `before`, or at the end.
@@ -51,13 +53,17 @@ class Personas:
             raise PlumError("A persona needs a name and a prompt.")
         if len(name) > _LONGEST_NAME or len(prompt) > _LONGEST_PROMPT:
             raise PlumError(
-                f"A persona's name has at most {_LONGEST_NAME} characters, and its prompt "
-                f"{_LONGEST_PROMPT}."
+                "A persona's name has at most {longest_name} characters, and its prompt "
+                "{longest_prompt}.",
+                longest_name=_LONGEST_NAME,
+                longest_prompt=_LONGEST_PROMPT,
             )
         personas = self.all()
         names = [one.name for one in personas]
         if name != before and name in names:
-            raise PlumError(f"There is a persona called {name} already; choose another name.")
+            raise PlumError(
+                "There is a persona called {name} already; choose another name.", name=name
+            )
         if before in names:
             personas[names.index(before)] = Persona(name, prompt)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plum_desktop.app import leftovers
+from plum_desktop.app import leftovers, turning
 from plum_desktop.app.adapters import AdapterService
 from plum_desktop.app.backup import BackupService
 from plum_desktop.app.chat import ChatService
@@ -19,6 +19,7 @@ from plum_desktop.app.preferences import Preferences
 from plum_desktop.app.serving import Serving
 from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.sealing import require_header
 from plum_desktop.base.settings import Settings
 from plum_desktop.store import Store
 from plum_desktop.store.recovery import recover
@@ -28,15 +29,18 @@ class Plum:
     """Composition root; one a process.  Opening it starts no child and reads no model."""
 
     def __init__(self, folder: DataFolder) -> None:
-        """Raises PlumError where the database cannot be opened.
+        """Raises PlumError where the database cannot be opened, Locked where it is sealed and
+        `turning.unlock` was not called before.
 
         Of a damaged one what can be read goes into a new one, and `recovered` says so.
         """
         self.folder = folder
         self.recovered: str | None = None
+        turning.settle(folder)
         try:
             self.store = Store(folder.database, folder.backups)
         except DamagedFile:
+            require_header(folder.root)
             self.recovered = recover(folder.database, folder.backups).sentence
             self.store = Store(folder.database, folder.backups)
         leftovers.clear(folder, self.store)

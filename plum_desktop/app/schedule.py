@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.settings import Settings
 
 # Degrees Celsius.  Learning itself heats: it begins on a cool processor, and rests on a hot one.
@@ -48,70 +49,80 @@ def decide(now: datetime, state: State, settings: Settings) -> Decision:
     own until the processor is too hot.  `now` is local time.
     """
     if settings.schedule != "on":
-        return Decision(False, "Plum learns only when you ask it to.")
+        return Decision(False, Sentence("Plum learns only when you ask it to."))
     goes_on = state.learning and state.scheduled
     if state.learning and not goes_on:
-        return Decision(False, "Plum is learning already.")
+        return Decision(False, Sentence("Plum is learning already."))
     waits = list(_conditions(now, state, settings))
     if not goes_on:
         if state.interrupted:
-            return Decision(False, "Waits: a run was interrupted; go on with it or drop it first.")
+            return Decision(
+                False, Sentence("Waits: a run was interrupted; go on with it or drop it first.")
+            )
         waits = [*_to_learn(state, settings), *waits, *_busy(state, settings)]
         if waits:
-            return Decision(False, f"Waits: {'; '.join(waits)}.")
+            return Decision(
+                False, Sentence("Waits: {reasons}.", reasons=Sentence.joined("; ", waits))
+            )
         if state.refusal:
             return Decision(False, state.refusal)
-        return Decision(True, f"Would start now{_unknown(state, settings)}.")
+        would = [Sentence("Would start now"), *_unknown(state, settings)]
+        return Decision(True, Sentence("{parts}.", parts=Sentence.joined("; ", would)))
     if waits:
-        return Decision(False, f"Rests: {'; '.join(waits)}.")
-    return Decision(True, "Learns by itself.")
+        return Decision(False, Sentence("Rests: {reasons}.", reasons=Sentence.joined("; ", waits)))
+    return Decision(True, Sentence("Learns by itself."))
 
 
 def _to_learn(state: State, settings: Settings) -> Iterable[str]:
     wanted = max(1, settings.schedule_chats)
     if state.new_chats is None:
-        yield "the new chats have not been counted yet"
+        yield Sentence("the new chats have not been counted yet")
     elif state.new_chats < wanted:
-        yield f"{state.new_chats} of {wanted} new chat{'' if wanted == 1 else 's'}"
+        if wanted == 1:
+            yield Sentence("no chat is new")
+        else:
+            yield Sentence("{count} of {wanted} new chats", count=state.new_chats, wanted=wanted)
     elif state.tried:
-        yield "the last run came to nothing with these chats, and none is newer"
+        yield Sentence("the last run came to nothing with these chats, and none is newer")
 
 
 def _conditions(now: datetime, state: State, settings: Settings) -> Iterable[str]:
     """What must hold at the start and all the while."""
     if not within(now.hour, settings.schedule_from, settings.schedule_until):
         start, end = settings.schedule_from % 24, settings.schedule_until % 24
-        yield f"it is not between {start:02d}:00 and {end:02d}:00"
+        yield Sentence("it is not between {start:02d}:00 and {end:02d}:00", start=start, end=end)
     if settings.schedule_power == "on":
         if state.on_power is None:
-            yield "whether this computer is plugged in cannot be told"
+            yield Sentence("whether this computer is plugged in cannot be told")
         elif not state.on_power:
-            yield "it runs on its battery"
+            yield Sentence("it runs on its battery")
     wanted = 60 * settings.schedule_idle
     if wanted and state.idle_seconds is None:
-        yield "whether somebody uses this computer cannot be told"
+        yield Sentence("whether somebody uses this computer cannot be told")
     elif wanted and state.idle_seconds is not None and state.idle_seconds < wanted:
         used = int(state.idle_seconds // 60)
-        ago = "just now" if used == 0 else f"{used} min ago"
-        yield f"somebody used this computer {ago} (it waits {settings.schedule_idle} min)"
+        ago = Sentence("{minutes} min ago", minutes=used) if used else Sentence("just now")
+        yield Sentence(
+            "somebody used this computer {ago} (it waits {minutes} min)",
+            ago=ago,
+            minutes=settings.schedule_idle,
+        )
     limit = HOT_FROM if state.learning else COOL_BELOW
     if settings.schedule_cool == "on" and state.hottest is not None and state.hottest >= limit:
-        yield f"the processor is hot ({state.hottest:.0f} °C)"
+        yield Sentence("the processor is hot ({hottest:.0f} °C)", hottest=state.hottest)
 
 
 def _busy(state: State, settings: Settings) -> Iterable[str]:
     """Nobody at the keyboard is not idle yet: something else may be at work."""
     if settings.schedule_idle and state.load is not None and state.load >= BUSY_FROM:
-        yield "other programs keep the processor busy"
+        yield Sentence("other programs keep the processor busy")
 
 
-def _unknown(state: State, settings: Settings) -> str:
-    told = ""
+def _unknown(state: State, settings: Settings) -> Iterable[str]:
     if settings.schedule_idle and state.idle_is_own:
-        told += "; whether other programs are in use cannot be told here"
+        yield Sentence("whether other programs are in use cannot be told here")
     if settings.schedule_cool == "on" and state.hottest is None:
-        told += "; how hot the processor is cannot be told here"
-    return told
+        yield Sentence("how hot the processor is cannot be told here")
 
 
 def within(hour: int, start: int, end: int) -> bool:
@@ -125,18 +136,29 @@ def within(hour: int, start: int, end: int) -> bool:
 def in_words(settings: Settings) -> str:
     """The schedule as one would say it."""
     if settings.schedule != "on":
-        return "Plum learns only when you ask it to."
+        return Sentence("Plum learns only when you ask it to.")
     conditions = []
     if settings.schedule_idle:
-        conditions.append(f"nobody has used this computer for {settings.schedule_idle} min")
+        conditions.append(
+            Sentence(
+                "nobody has used this computer for {minutes} min", minutes=settings.schedule_idle
+            )
+        )
     if settings.schedule_power == "on":
-        conditions.append("it is plugged in")
+        conditions.append(Sentence("it is plugged in"))
     if settings.schedule_cool == "on":
-        conditions.append("it is not hot")
+        conditions.append(Sentence("it is not hot"))
     start, end = settings.schedule_from % 24, settings.schedule_until % 24
     if start != end:
-        conditions.append(f"it is between {start:02d}:00 and {end:02d}:00")
+        conditions.append(
+            Sentence("it is between {start:02d}:00 and {end:02d}:00", start=start, end=end)
+        )
     wanted = max(1, settings.schedule_chats)
-    conditions.append(f"{wanted} chat{' is' if wanted == 1 else 's are'} new")
-    listed = ", ".join(conditions[:-1])
-    return f"Learns when {f'{listed} and ' if listed else ''}{conditions[-1]}."
+    if wanted == 1:
+        last = Sentence("1 chat is new")
+    else:
+        last = Sentence("{count} chats are new", count=wanted)
+    if not conditions:
+        return Sentence("Learns when {condition}.", condition=last)
+    first = Sentence.joined(", ", conditions)
+    return Sentence("Learns when {conditions} and {last}.", conditions=first, last=last)

@@ -112,16 +112,19 @@ class Server:
         """
         if not is_loopback(host) and not app.state.api_key:
             raise PlumError(
-                f"Serving on {host} lets other machines ask what you said; give --api-key too, or "
-                "stay on 127.0.0.1."
+                "Serving on {host} lets other machines ask what you said; give --api-key too, "
+                "or stay on 127.0.0.1.",
+                host=host,
             )
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self._socket = socket.create_server((host, port), family=family)
         except OSError as error:
             raise PlumError(
-                f"Port {port} of {host} cannot be used ({error.strerror}); choose another with "
-                "--port."
+                "Port {port} of {host} cannot be used ({strerror}); choose another with --port.",
+                port=port,
+                host=host,
+                strerror=error.strerror,
             ) from error
         self.port: int = self._socket.getsockname()[1]
         self._server = uvicorn.Server(

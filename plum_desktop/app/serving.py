@@ -15,6 +15,7 @@ from plum_desktop.app.models import ModelService
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.sealing import seal_of
 from plum_desktop.base.types import WireMessage
 from plum_desktop.engine.client import Cancellation, ChatResult, EngineClient, Measured
 from plum_desktop.store import Store
@@ -104,7 +105,7 @@ class Serving:
         `options` are those of `EngineClient.chat`.  Raises PlumError, or Cancelled.
         """
         with self.borrow(memory, model, cancellation) as engine:
-            if self.served(memory, model).lookup:
+            if self._holds and self._holds.lookup:
                 messages = self._lookup.into(messages, engine.count, chat_id, question)
             return engine.chat(messages, cancellation=cancellation, **options)
 
@@ -146,17 +147,22 @@ class Serving:
         if adapter is None:
             if memory in ("merged", "adapter", "hybrid"):
                 raise PlumError(
-                    f"Nothing has been learned on {file.name} yet; learn first, or turn memory off."
+                    "Nothing has been learned on {name} yet; learn first, or turn memory off.",
+                    name=file.name,
                 )
             return Served("retrieval" if lookup else "off", file.path, None, *rest)
         folder = self._folder.adapter(adapter.id)
         merged, hot = folder / MERGED_FILE, folder / ADAPTER_FILE
-        as_merged = memory == "merged" or (memory != "adapter" and self._merged_fits(merged))
+        if seal_of(merged):
+            as_merged = False  # of a sealed folder nothing is merged: a copy to read for anyone
+        else:
+            as_merged = memory == "merged" or (memory != "adapter" and self._merged_fits(merged))
         wanted = merged if as_merged else hot
         if not wanted.is_file():
             raise PlumError(
-                f"{wanted} is missing, so what was learned cannot be served; undo it with "
-                "`plum-desktop adapters rollback`, or turn memory off."
+                "{wanted} is missing, so what was learned cannot be served; undo it with "
+                "`plum-desktop adapters rollback`, or turn memory off.",
+                wanted=wanted,
             )
         if as_merged:
             return Served("hybrid" if lookup else "merged", merged, None, *rest)

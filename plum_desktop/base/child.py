@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from plum_desktop.base import errors
+from plum_desktop.base import errors, sealing
 from plum_desktop.base.errors import Cancelled, PlumError, WorkerCrashed
 from plum_desktop.base.wire import PROTOCOL
 
@@ -83,7 +83,8 @@ def _error_of(event: Event) -> PlumError:
     kind = getattr(errors, event.get("type", ""), PlumError)
     if not (isinstance(kind, type) and issubclass(kind, PlumError)):
         kind = PlumError
-    return kind(event["error"])
+    template = event["template"] if "template" in event else event["error"]
+    return kind(template, **event.get("values", {}))
 
 
 class Child:
@@ -122,7 +123,9 @@ class Child:
                 creationflags=flags,
             )
         except OSError as error:
-            raise PlumError(f"The {name} could not be started ({error.strerror}).") from error
+            raise PlumError(
+                "The {name} could not be started ({strerror}).", name=name, strerror=error.strerror
+            ) from error
         if low_priority and sys.platform != "win32":
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, 10)
@@ -130,6 +133,9 @@ class Child:
         self._reader = threading.Thread(target=self._read, name=f"{name} reader", daemon=True)
         self._errors.start()
         self._reader.start()
+        # Over the pipe: others can read a command line and an environment.
+        for root, seal in sealing.opened().items():
+            self.send({"op": "unseal", "root": str(root), "key": seal.key.hex()})
 
     @property
     def pid(self) -> int:
@@ -224,13 +230,22 @@ class Child:
 
     def _crash(self) -> WorkerCrashed:
         code = self._process.returncode
-        how = f"was ended by signal {-code}" if code and code < 0 else f"ended with status {code}"
-        return WorkerCrashed(f"The {self.name} {how} before it answered; please try again.")
+        if code and code < 0:
+            return WorkerCrashed(
+                "The {name} was ended by signal {signal} before it answered; please try again.",
+                name=self.name,
+                signal=-code,
+            )
+        return WorkerCrashed(
+            "The {name} ended with status {code} before it answered; please try again.",
+            name=self.name,
+            code=code,
+        )
 
     def _fail_open_calls(self) -> None:
         with self._lock:
             self._ended = True
             open_calls, self._calls = list(self._calls.values()), {}
-        crash = {"event": "failed", "error": str(self._crash()), "type": "WorkerCrashed"}
+        crash = {"event": "failed", "error": self._crash().sentence, "type": "WorkerCrashed"}
         for call in open_calls:
             call.deliver({"id": call.id, **crash})

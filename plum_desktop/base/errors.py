@@ -4,9 +4,20 @@ Every message is one sentence that says what happened and, where something can b
 what to do.  Anything that is not a `PlumError` is a defect of ours.
 """
 
+from __future__ import annotations
+
+from plum_desktop.base.sentence import Sentence
+
 
 class PlumError(Exception):
-    """A refusal or a failure in words meant for the user.  Commands exit with 1."""
+    """A refusal or a failure in words meant for the user.  Commands exit with 1.
+
+    Made as a `Sentence` is: PlumError("{name} is in use.", name=file.name).
+    """
+
+    def __init__(self, template: str = "", /, **values: object) -> None:
+        self.sentence = Sentence(template, **values)
+        super().__init__(self.sentence)
 
 
 class DiskFull(PlumError):
@@ -19,6 +30,14 @@ class DamagedFile(PlumError):
 
 class Busy(PlumError):
     """Another process holds what is needed (a learning job, a window)."""
+
+
+class Locked(PlumError):
+    """The data folder is sealed, and this process has not been given its passphrase."""
+
+
+class WrongPassphrase(PlumError):
+    """The data folder's key does not open with it."""
 
 
 class WorkerCrashed(PlumError):

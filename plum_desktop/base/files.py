@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from plum_desktop.base.errors import Busy, DamagedFile, DiskFull, PlumError
+from plum_desktop.base.sealing import open_file as open_file
+from plum_desktop.base.sealing import seal_of
 
 _CHUNK = 1 << 20
 
@@ -25,7 +28,9 @@ def private_folder(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise PlumError(
-            f"The folder {path} cannot be made ({error.strerror}); choose another with --data-dir."
+            "The folder {path} cannot be made ({strerror}); choose another with --data-dir.",
+            path=path,
+            strerror=error.strerror,
         ) from error
     return path
 
@@ -38,11 +43,14 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
-                f"The disk that holds {path.parent} is full; free some space and try again."
+                "The disk that holds {parent} is full; free some space and try again.",
+                parent=path.parent,
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise PlumError(
-                f"{path} cannot be written ({error.strerror}); check its permissions."
+                "{path} cannot be written ({strerror}); check its permissions.",
+                path=path,
+                strerror=error.strerror,
             ) from error
         raise
 
@@ -52,13 +60,21 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; on success it replaces `path`, else it is removed.
 
     The data is on the disk before the name changes, so a power cut leaves the old file or
-    the new one.  Raises DiskFull or PlumError.
+    the new one.  In a sealed folder only sealed bytes reach the disk.  Raises DiskFull or
+    PlumError.
     """
+    seal = seal_of(path)
     with disk_errors(path):
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as stream:
-                yield stream
+                if seal is None:
+                    yield stream
+                else:
+                    plain = io.BytesIO()
+                    yield plain
+                    plain.seek(0)
+                    seal.seal(plain, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(name, path)
@@ -73,6 +89,26 @@ def write_text(path: Path, text: str) -> None:
         stream.write(text.encode())
 
 
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes, also of a sealed one.  Raises OSError, DamagedFile."""
+    with open_file(path) as stream:
+        return stream.read()
+
+
+def read_text(path: Path) -> str:
+    """A file of UTF-8.  Raises OSError, DamagedFile; ValueError where it is none."""
+    return read_bytes(path).decode("utf-8")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file of UTF-8, made if missing.  A sealed one is written anew."""
+    if seal_of(path) is None:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+        return
+    write_text(path, (read_text(path) if path.exists() else "") + line + "\n")
+
+
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1))
 
@@ -80,9 +116,9 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The JSON value in `path`.  Raises DamagedFile; FileNotFoundError passes through."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise DamagedFile(f"{path} is damaged: it is not valid JSON.") from error
+        raise DamagedFile("{path} is damaged: it is not valid JSON.", path=path) from error
 
 
 def write_json_lines(path: Path, rows: Iterator[Any] | list[Any]) -> None:
@@ -94,13 +130,15 @@ def write_json_lines(path: Path, rows: Iterator[Any] | list[Any]) -> None:
 def read_json_lines(path: Path) -> list[Any]:
     """One value a line.  Raises DamagedFile; FileNotFoundError passes through."""
     rows = []
-    with path.open(encoding="utf-8") as stream:
+    with open_file(path) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip():
                 try:
                     rows.append(json.loads(line))
                 except ValueError as error:
-                    raise DamagedFile(f"{path} is damaged at line {number}.") from error
+                    raise DamagedFile(
+                        "{path} is damaged at line {number}.", path=path, number=number
+                    ) from error
     return rows
 
 
@@ -121,8 +159,12 @@ def require_free(folder: Path, needed: int, purpose: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DiskFull(
-            f"{purpose} needs {megabytes(needed)} of disk space and only {megabytes(free)} "
-            f"is free on the disk of {folder}; free some space and try again."
+            "{purpose} needs {needed} of disk space and only {free} is free on the disk of "
+            "{folder}; free some space and try again.",
+            purpose=purpose,
+            needed=megabytes(needed),
+            free=megabytes(free),
+            folder=folder,
         )
 
 

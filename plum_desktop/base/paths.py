@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -102,10 +103,15 @@ def open_data_folder(root: Path | None = None) -> DataFolder:
 
 def resource(*parts: str) -> Traversable:
     """A file that ships with the program, the same in a checkout, a wheel and a bundle."""
-    place = resources.files("plum_desktop") / "resources"
+    place = _resources()
     for part in parts:
         place = place / part
     return place
+
+
+@cache
+def _resources() -> Traversable:
+    return resources.files("plum_desktop") / "resources"
 
 
 def worker_command(*arguments: str) -> list[str]:

@@ -103,6 +103,11 @@ class Settings:
         0, "Until", "Hour of the day at which it ends, 0 to 24.", group="Learning by itself",
         most=24,
     )  # fmt: skip
+    lock_minutes: int = _setting(
+        0, "Lock when idle", "After so long without a key or a click in Plum, if there is a "
+        "passphrase; 0: never. Waits while Plum answers or learns.", group="Passphrase", most=600,
+        unit="\u00a0min",
+    )  # fmt: skip
     notify: str = _setting(
         "on", "Say when learning ends", "A notification, if the window is not in front.",
         ("on", "off"), group="Learning",
@@ -150,7 +155,9 @@ def change(settings: Settings, key: str, value: Any) -> Settings:
     """A copy with `key` set; text is converted.  Raises PlumError for a bad key or value."""
     fields = {field.name: field for field in dataclasses.fields(Settings)}
     if key not in fields:
-        raise PlumError(f"There is no setting {key!r}; there are {', '.join(fields)}.")
+        raise PlumError(
+            "There is no setting {key!r}; there are {fields}.", key=key, fields=", ".join(fields)
+        )
     kind, field = get_type_hints(Settings)[key], fields[key]
     if get_origin(kind) is dict:
         mapping: Any = _mapping(key, value)
@@ -160,16 +167,23 @@ def change(settings: Settings, key: str, value: Any) -> Settings:
             raise ValueError(value)
         converted = kind(value)
     except (TypeError, ValueError):
-        raise PlumError(f"{key} takes a {kind.__name__}, not {value!r}.") from None
+        raise PlumError(
+            "{key} takes a {name__}, not {value!r}.", key=key, name__=kind.__name__, value=value
+        ) from None
     choices = field.metadata["choices"]
     if choices and converted not in choices:
-        raise PlumError(f"{key} is one of {', '.join(choices)}, not {value!r}.")
+        raise PlumError(
+            "{key} is one of {choices}, not {value!r}.",
+            key=key,
+            choices=", ".join(choices),
+            value=value,
+        )
     if kind in (int, float):
         least, most = field.metadata["least"], field.metadata["most"]
         if converted < least:
-            raise PlumError(f"{key} cannot be below {least:g}.")
+            raise PlumError("{key} cannot be below {least:g}.", key=key, least=least)
         if most is not None and converted > most:
-            raise PlumError(f"{key} cannot be above {most:g}.")
+            raise PlumError("{key} cannot be above {most:g}.", key=key, most=most)
     return dataclasses.replace(settings, **{key: converted})
 
 
@@ -179,4 +193,4 @@ def _mapping(key: str, value: Any) -> dict[str, str]:
         found = json.loads(value) if isinstance(value, str) else value
         if isinstance(found, dict) and all(isinstance(each, str) for each in found.values()):
             return {str(name): each for name, each in found.items()}
-    raise PlumError(f'{key} takes names with text each, as in {{"learn": "Ctrl+J"}}.')
+    raise PlumError('{key} takes names with text each, as in {{"learn": "Ctrl+J"}}.', key=key)

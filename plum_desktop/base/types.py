@@ -13,6 +13,8 @@ FactSource = Literal["model", "rule", "user"]
 # `former`: said once, and taken back since.
 FactKind = Literal["asked", "said", "told", "topic", "former"]
 RunState = Literal["running", "paused", "interrupted", "done", "refused", "failed", "stopped"]
+# Of a run that may still go on.
+UNFINISHED: tuple[RunState, ...] = ("running", "paused", "interrupted")
 AdapterState = Literal["ready", "refused", "undone", "deleted"]
 
 # What stands for a chat's id where facts of no chat were learned; chats' own are longer.
@@ -67,6 +69,11 @@ class Message:
     tokens: int | None = None  # None: not counted
     finish_reason: FinishReason | None = None  # None: a user's, or still being written
     attachments: tuple[Attachment, ...] = ()  # apart from `text`, which are the user's own words
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether it is a reply that was stopped or failed."""
+        return self.finish_reason in ("cancelled", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,11 @@ class Run:
     finished: float | None = None  # None: not ended
     error: str | None = None
     report: Mapping[str, Any] = field(default_factory=dict)  # the gate's, plus times
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it may go on; whether a process is at it is not known here."""
+        return self.state in UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The worker's end of the wire: JSON, one object a line, requests in, events out.
 
 A request is `{"id": 1, "op": "name", "args": {…}}`; `{"id": 1, "op": "cancel"}` asks to stop
-it.  Events are `{"id": 1, "event": "…", …}`; exactly one of `finished`, `cancelled` and
-`failed` ends a request.  The first line a worker prints is `hello`, with the protocol number.
+it; `{"op": "unseal", "root": "…", "key": "…"}` is the key of a sealed data folder, for whatever
+comes behind it.  Events are `{"id": 1, "event": "…", …}`; exactly one of `finished`, `cancelled`
+and `failed` ends a request.  The first line a worker prints is `hello`, with the protocol number.
 Requests run one after the other on the main thread; a reader thread takes in cancellations
 while they run, and leaves the process at once when stdin ends, since then the parent is dead.
 """
@@ -16,9 +17,12 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any
 
+from plum_desktop.base import sealing
 from plum_desktop.base.errors import Cancelled, PlumError
+from plum_desktop.base.sentence import Sentence
 
 PROTOCOL = 1
 
@@ -86,6 +90,11 @@ def serve(worker: str, handlers: Mapping[str, Handler], stdout: IO[bytes]) -> No
     def read() -> None:
         for line in sys.stdin.buffer:
             message = json.loads(line)
+            if message["op"] == "unseal":
+                sealing.open_folder(
+                    Path(message["root"]), sealing.Seal(bytes.fromhex(message["key"]))
+                )
+                continue
             if message["op"] == "cancel":
                 if request := live.get(message["id"]):
                     request.cancelled.set()
@@ -110,31 +119,35 @@ def _answer(request: Request, handlers: Mapping[str, Handler]) -> dict[str, Any]
         request.check()
         handler = handlers.get(request.op)
         if handler is None:
-            raise PlumError(f"This worker does not know the request {request.op!r}.")
+            raise PlumError("This worker does not know the request {op!r}.", op=request.op)
         result = handler(request)
         return {"id": request.id, "event": "finished", "result": dict(result or {})}
     except Cancelled:
         return {"id": request.id, "event": "cancelled"}
     except PlumError as error:
-        return {
-            "id": request.id,
-            "event": "failed",
-            "error": str(error),
-            "type": type(error).__name__,
-        }
+        return _failed(request, error.sentence, type(error).__name__)
     except MemoryError:
-        return {
-            "id": request.id,
-            "event": "failed",
-            "type": "PlumError",
-            "error": "There is not enough memory for this; close other programs and try again.",
-        }
+        return _failed(
+            request,
+            Sentence("There is not enough memory for this; close other programs and try again."),
+            "PlumError",
+        )
     except Exception as error:
         log.exception("request %s failed", request.op)
-        return {
-            "id": request.id,
-            "event": "failed",
-            "type": "Bug",
-            "error": f"Something went wrong inside Plum ({type(error).__name__} in {request.op}); "
-            "the log has the details.",
+        words = Sentence(
+            "Something went wrong inside Plum ({kind} in {op}); the log has the details.",
+            kind=type(error).__name__,
+            op=request.op,
+        )
+        return _failed(request, words, "Bug")
+
+
+def _failed(request: Request, sentence: Sentence, kind: str) -> dict[str, Any]:
+    event = {"id": request.id, "event": "failed", "error": sentence, "type": kind}
+    if sentence.values:  # what it was made of, for whoever says it in another language
+        plain = {
+            name: value if isinstance(value, (int, float)) else str(value)
+            for name, value in sentence.values.items()
         }
+        event |= {"template": sentence.template, "values": plain}
+    return event

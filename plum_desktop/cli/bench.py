@@ -101,11 +101,12 @@ def _store_size(command):  # noqa: ANN001, ANN202
 @click.option("--queries", type=click.IntRange(min=1), default=200, show_default=True,
               help="How many searches.")  # fmt: skip
 @click.option("--growth", is_flag=True, help="At 10, 100 and 1,000 chats instead.")
+@click.option("--sealed", is_flag=True, help="Under a passphrase, against the same without one.")
 @json_option
 @pass_session
 def store(
     session: Session, chats: int, messages: int, characters: int, runs: int, queries: int,
-    growth: bool, as_json: bool,
+    growth: bool, sealed: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Open, list, search and write, against the bare sqlite3 module."""
     from plum_desktop.app.bench import store as measured
@@ -116,7 +117,8 @@ def store(
         lines = measured.growth(root, runs, queries, _say)
     else:
         size = Size(chats, messages, characters)
-        lines = measured.bench(root, size, runs, queries, _say)
+        measure = measured.sealed if sealed else measured.bench
+        lines = measure(root, size, runs, queries, _say)
     _show("store", lines, as_json)
 
 
@@ -183,37 +185,32 @@ def merge(session: Session, gigabytes: float, runs: int, as_json: bool) -> None:
     _show("merge", lines, as_json)
 
 
-@bench.command()
-@_threads
-@_chats_file
-@_runs(8)
-@json_option
-@pass_session
-def train(
-    session: Session, threads: int, chats_file: Path | None, runs: int, as_json: bool
-) -> None:
-    """Train on what a run would, against transformers' Trainer with peft."""
-    from plum_desktop.app.bench import train as measured
-    from plum_desktop.app.bench.material import conversations
+def _of_conversations(name: str, most: int, text: str) -> None:
+    """A bench of what a run makes of conversations, at most so many of them."""
 
-    chats = conversations(chats_file, 100)
-    lines = measured.bench(_sample(session), _model(session, threads), chats, runs, _say)
-    _show("train", lines, as_json)
+    @bench.command(name, help=text)
+    @_threads
+    @_chats_file
+    @_runs(8)
+    @json_option
+    @pass_session
+    def command(
+        session: Session, threads: int, chats_file: Path | None, runs: int, as_json: bool
+    ) -> None:
+        from plum_desktop.app.bench import augment, train
+        from plum_desktop.app.bench.material import conversations
+
+        measured = {"augment": augment, "train": train}[name]
+        chats = conversations(chats_file, most)
+        lines = measured.bench(_sample(session), _model(session, threads), chats, runs, _say)
+        _show(name, lines, as_json)
 
 
-@bench.command()
-@_threads
-@_chats_file
-@_runs(8)
-@json_option
-@pass_session
-def augment(
-    session: Session, threads: int, chats_file: Path | None, runs: int, as_json: bool
-) -> None:
-    """Make lessons, against asking the model for each of them, one request at a time."""
-    from plum_desktop.app.bench import augment as measured
-    from plum_desktop.app.bench.material import conversations
-
-    chats = conversations(chats_file, 100)
-    lines = measured.bench(_sample(session), _model(session, threads), chats, runs, _say)
-    _show("augment", lines, as_json)
+# A step costs what one conversation's rows cost, so a dozen of them show as much as a hundred.
+_of_conversations(
+    "train", 12, "Train on what a run would, against transformers' Trainer with peft."
+)
+_of_conversations(
+    "augment", 100,
+    "Make lessons, against asking the model for each of them, one request at a time.",
+)  # fmt: skip

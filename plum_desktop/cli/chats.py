@@ -325,7 +325,7 @@ def _seconds(day: str | None) -> float | None:
 
     seconds = parse_day(day) if day else None
     if day and seconds is None:
-        raise PlumError(f"{day!r} is no day; write it as 2026-10-01, 2026-10 or 2026.")
+        raise PlumError("{day!r} is no day; write it as 2026-10-01, 2026-10 or 2026.", day=day)
     return seconds
 
 

@@ -63,6 +63,9 @@ def demo(session: Session, seed: int | None, as_json: bool) -> None:
         )
     if not result.passed:
         raise PlumError(
-            f"The demo fell short: {result.after:.0%} right where {FLOOR:.0%} was to be reached; "
-            f"`plum-desktop demo --seed {result.seed}` repeats it."
+            "The demo fell short: {after:.0%} right where {floor:.0%} was to be reached; "
+            "`plum-desktop demo --seed {seed}` repeats it.",
+            after=result.after,
+            floor=FLOOR,
+            seed=result.seed,
         )

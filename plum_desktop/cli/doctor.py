@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import click
 
-from plum_desktop.base.errors import PlumError
+from plum_desktop.base.errors import Locked, PlumError, WrongPassphrase
 from plum_desktop.cli.session import Session, emit, json_option, pass_session
 
 _SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
@@ -27,8 +25,12 @@ def doctor(session: Session, parts: tuple[str, ...], selftest: bool, as_json: bo
     """
     from plum_desktop.app.doctor import examine
 
-    with contextlib.suppress(PlumError):  # what is wrong with the folder, the doctor says
-        assert session.folder  # with it the log starts
+    try:
+        session.unlock()  # with the folder the log starts
+    except (Locked, WrongPassphrase):
+        raise
+    except PlumError:
+        pass  # what is wrong with the folder, the doctor says
     findings = examine(session.data_dir, parts)
     if selftest:
         from plum_desktop.app.selftest import run
@@ -42,4 +44,4 @@ def doctor(session: Session, parts: tuple[str, ...], selftest: bool, as_json: bo
         if finding.fix:
             click.echo(f"      Fix: {finding.fix}")
     if bad := [finding for finding in findings if finding.state == "fail"]:
-        raise PlumError(f"{bad[0].name}: {bad[0].what}")
+        raise PlumError("{name}: {what}", name=bad[0].name, what=bad[0].what)

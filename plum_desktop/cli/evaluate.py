@@ -47,7 +47,7 @@ def evaluate(
         raise click.BadParameter(f"{unknown.pop()!r} is not one of {', '.join(KINDS)}.")
     asked = read_questions(questions, kinds=wanted, limit=limit or None)
     if not asked:
-        raise PlumError(f"{questions} holds no question of these kinds.")
+        raise PlumError("{questions} holds no question of these kinds.", questions=questions)
     done = 0
 
     def show(_: Mark) -> None:

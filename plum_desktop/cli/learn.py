@@ -156,13 +156,21 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
 
 
 def _print_card(card: ResultCard) -> None:
-    click.echo(f"{card.title}  ({duration(card.seconds)})")
-    width = max((len(row.label) for row in card.rows), default=0)
-    for row in card.rows:
-        before = f"  (before: {row.before})" if row.before is not None else ""
-        click.echo(f"  {row.label.ljust(width)}  {row.value}{before}")
-    if card.reason:
-        click.echo(f"  {card.reason}")
+    chats = f"{card.chats} chat{'' if card.chats == 1 else 's'}"
+    title = f"{chats} not switched on" if card.reasons else f"Learned {chats}"
+    click.echo(f"{title}  ({duration(card.seconds)})")
+    rows = [
+        ("Remembers", card.yes, " questions it was never shown"),
+        ("Still remembers", card.old, " from earlier chats"),
+        ("Says no rightly", card.no, ""),
+    ]
+    for name, score, of_what in rows:
+        if score:
+            told = f"{score.right} of {score.asked}{of_what}  (before: {score.before})"
+            click.echo(f"  {name:<19}  {told}")
+    click.echo(f"  Otherwise unchanged  {card.unchanged:.0%} of general answers still right")
+    if card.reasons:
+        click.echo(f"  Not switched on: {'; '.join(card.reasons)}.")
 
 
 @contextlib.contextmanager

@@ -142,6 +142,8 @@ def _print(model: ModelInfo) -> None:
         facts.append(f"context {model.context:,}")
     facts.append({"fits": "fits in memory", "slow": "slow here"}.get(model.fit, model.fit))
     facts.append("can learn" if model.can_learn else "cannot learn")
+    if model.licence:
+        facts.append(f"licence {model.licence}")
     click.echo(f"{'*' if model.in_use else ' '} {model.name}")
     click.echo(f"    {', '.join(fact for fact in facts if fact)}")
     if model.why_not:

@@ -22,6 +22,7 @@ from plum_desktop.cli.evaluate import evaluate
 from plum_desktop.cli.learn import learn
 from plum_desktop.cli.memory import memory
 from plum_desktop.cli.models import models
+from plum_desktop.cli.passphrase import passphrase
 from plum_desktop.cli.serve import serve
 from plum_desktop.cli.session import Session
 from plum_desktop.cli.settings import settings
@@ -38,21 +39,27 @@ log = logging.getLogger(__name__)
     type=click.Path(file_okay=False, path_type=Path),
     help="Where chats, models and what was learned are kept.",
 )
+@click.option(
+    "--passphrase-fd",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Read the passphrase from this file descriptor instead of asking for it.",
+)
 @click.pass_context
-def root(context: click.Context, data_dir: Path | None) -> None:
+def root(context: click.Context, data_dir: Path | None, passphrase_fd: int | None) -> None:
     """A private assistant that learns from its own chats, on this machine alone.
 
     With no command it opens the window.
     """
-    context.obj = session = Session(data_dir)
+    context.obj = session = Session(data_dir, passphrase_fd)
     context.call_on_close(session.close)
     if context.invoked_subcommand is None:
         _open_window(session)
 
 
 for command in (
-    demo, chat, chats, learn, memory, adapters, models, serve, evaluate, bench, backup, settings,
-    doctor,
+    demo, chat, chats, learn, memory, adapters, models, serve, evaluate, bench, backup, passphrase,
+    settings,     doctor,
 ):  # fmt: skip
     root.add_command(command)
 
@@ -68,7 +75,15 @@ def _open_window(session: Session) -> None:
     import pygments.lexers  # noqa: F401
 
     from plum_desktop.app import product  # noqa: F401
-    from plum_desktop.ui.application import run as run_window
+
+    try:
+        from plum_desktop.ui.application import run as run_window
+    except ImportError as error:  # a library of the system's that Qt needs
+        raise PlumError(
+            "The window's toolkit Qt cannot be loaded ({error}); `plum-desktop doctor Window` "
+            "says what to do, and every command works without it.",
+            error=error,
+        ) from error
 
     status = run_window(session.folder)
     if status:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from plum_desktop.base.errors import PlumError
+from plum_desktop.base.errors import Locked, PlumError
 
 if TYPE_CHECKING:
     from plum_desktop.app.product import Plum
@@ -25,8 +25,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class Session:
     """One run of the program in a terminal."""
 
-    def __init__(self, data_dir: Path | None) -> None:
+    def __init__(self, data_dir: Path | None, passphrase_fd: int | None = None) -> None:
         self.data_dir = data_dir  # None: the usual one
+        self._passphrase_fd = passphrase_fd  # where a passphrase is read, a line each
+        self._lines: IO[str] | None = None
 
     @cached_property
     def folder(self) -> DataFolder:
@@ -42,18 +44,66 @@ class Session:
     def plum(self) -> Plum:
         from plum_desktop.app.product import Plum
 
+        self.unlock()
         plum = Plum(self.folder)
         if plum.recovered:
             click.echo(f"plum-desktop: {plum.recovered}", err=True)
         return plum
 
+    def unlock(self) -> None:
+        """Ask for the passphrase, where there is one and it was not given yet.
+
+        Raises WrongPassphrase, or Locked where nobody can be asked.
+        """
+        from plum_desktop.app import turning
+
+        if turning.is_on(self.folder) and not turning.is_unlocked(self.folder):
+            turning.unlock(self.folder, self.passphrase())
+
+    def passphrase(self, text: str = "Passphrase") -> str:
+        """The passphrase: from the descriptor that was named, else from the terminal."""
+        if self._passphrase_fd is not None:
+            if self._lines is None:
+                self._lines = _opened(self._passphrase_fd)
+            return self._lines.readline().rstrip("\r\n")
+        if not sys.stdin.isatty():
+            raise Locked(
+                "Plum is locked and nobody can be asked here; give the passphrase with "
+                "--passphrase-fd."
+            )
+        said: str = click.prompt(text, hide_input=True, err=True)
+        return said
+
+    def new_passphrase(self) -> str:
+        """A passphrase that is to be set; typed twice.  Raises PlumError."""
+        from plum_desktop.app import turning
+
+        words = self.passphrase("New passphrase")
+        turning.check(words)
+        if self._passphrase_fd is None and self.passphrase("The same again") != words:
+            raise PlumError("The two passphrases differ; nothing was done.")
+        return words
+
     def close(self) -> None:
+        if self._lines:
+            self._lines.close()
         if "plum" in self.__dict__:
             self.plum.backups.look_after()
             self.plum.close()
 
 
 pass_session = click.make_pass_decorator(Session)
+
+
+def _opened(descriptor: int) -> IO[str]:
+    try:
+        return open(descriptor, encoding="utf-8")
+    except OSError as error:
+        raise PlumError(
+            "No passphrase can be read from descriptor {descriptor} ({strerror}).",
+            descriptor=descriptor,
+            strerror=error.strerror,
+        ) from error
 
 
 def json_option(command: Command) -> Command:

@@ -26,7 +26,11 @@ def get(session: Session, key: str | None, as_json: bool) -> None:
     values = dataclasses.asdict(session.plum.settings)
     if key is not None:
         if key not in values:
-            raise PlumError(f"There is no setting {key!r}; there are {', '.join(values)}.")
+            raise PlumError(
+                "There is no setting {key!r}; there are {values}.",
+                key=key,
+                values=", ".join(values),
+            )
         values = {key: values[key]}
     if as_json:
         emit(values)

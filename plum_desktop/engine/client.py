@@ -198,7 +198,7 @@ class EngineClient:
         return _loaded(result)
 
     def system(self) -> dict[str, Any]:
-        """What the engine was built with: `features` of the processor, `gpu`."""
+        """What the engine has: `features` of the processor, `gpu`, `cards` (bytes of each)."""
         return self._request("system", {})
 
     def info(self) -> Loaded | None:

@@ -72,17 +72,25 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as stream:
             if stream.read(4) != b"GGUF":
-                raise DamagedFile(f"{path.name} is not a GGUF file; choose a model in that format.")
+                raise DamagedFile(
+                    "{name} is not a GGUF file; choose a model in that format.", name=path.name
+                )
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _parse(data)
     except FileNotFoundError:
-        raise PlumError(f"There is no file {path}; choose another model or adapter.") from None
+        raise PlumError(
+            "There is no file {path}; choose another model or adapter.", path=path
+        ) from None
     except OSError as error:
-        raise PlumError(f"{path} cannot be read ({error.strerror}).") from error
+        raise PlumError(
+            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
+        ) from error
     except (EOFError, struct.error):
-        raise DamagedFile(f"{path.name} is damaged or incomplete; get the file again.") from None
+        raise DamagedFile(
+            "{name} is damaged or incomplete; get the file again.", name=path.name
+        ) from None
     except (ValueError, OverflowError):
-        raise DamagedFile(f"{path.name} is damaged; get the file again.") from None
+        raise DamagedFile("{name} is damaged; get the file again.", name=path.name) from None
 
 
 def _parse(data: mmap.mmap) -> Header:

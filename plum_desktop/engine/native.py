@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ _BATCH = 512
 _SCORED_AT_ONCE = 128  # positions; each has as many logits as the vocabulary has tokens
 _LOG_ERROR = 4
 _ABORTED = 2
+_CARD = 1  # of ggml_backend_dev_type: a graphics card, but none built into the processor
 _NEVER_ABORT = lib.ggml_abort_callback(0)
 
 _log_lines: deque[str] = deque(maxlen=20)
@@ -44,12 +46,32 @@ lib.llama_backend_init()
 
 
 def system() -> dict[str, Any]:
-    """What llama.cpp was built with: `features` of the processor, whether `gpu`."""
+    """What llama.cpp has: `features` of the processor, whether `gpu`, `cards` (see there)."""
     said = lib.llama_print_system_info().decode("utf-8", "replace")
     return {
         "features": re.findall(r"(\w+) = 1", said),
         "gpu": bool(lib.llama_supports_gpu_offload()),
+        "cards": cards(),
     }
+
+
+def cards() -> list[int]:
+    """Memory in bytes of each graphics card with its own that a model is put on."""
+    if sys.platform == "darwin" or not lib.llama_supports_gpu_offload():
+        return []  # Metal's memory is the processor's
+    ggml: Any = lib._lib
+    if not hasattr(ggml, "ggml_backend_dev_count"):  # Windows looks in no other library
+        ggml = ctypes.CDLL(str(Path(lib.__file__).parent / "lib" / "ggml.dll"))
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    found = []
+    for at in range(ggml.ggml_backend_dev_count()):
+        device = ctypes.c_void_p(ggml.ggml_backend_dev_get(ctypes.c_size_t(at)))
+        if ggml.ggml_backend_dev_type(device) == _CARD:
+            free, total = ctypes.c_size_t(), ctypes.c_size_t()
+            ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+            found.append(total.value)
+    return found
 
 
 class Model:
@@ -61,17 +83,21 @@ class Model:
         *,
         header: Header | None = None,
         vocab_only: bool = False,
+        on_cards: bool = True,
         on_progress: Callable[[float], bool] | None = None,
     ) -> None:
         """Open `path`, whose `header` may have been read already.
 
+        `on_cards` puts it on the graphics cards, all of it, where llama.cpp can use any.
         `on_progress` gets 0..1 and returns False to give up.  Raises PlumError or DamagedFile
         with the reason in words, or Cancelled.
         """
         self.path = path
         self.header = header or read_header(path)
         if self.header.kind != "model":
-            raise PlumError(f"{path.name} is not a model but of type {self.header.kind!r}.")
+            raise PlumError(
+                "{name} is not a model but of type {kind!r}.", name=path.name, kind=self.header.kind
+            )
         gave_up = False
 
         @lib.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -82,6 +108,8 @@ class Model:
 
         params = lib.llama_model_default_params()
         params.vocab_only = vocab_only
+        if not on_cards:
+            params.n_gpu_layers = 0  # the default is all
         params.progress_callback = progress
         _log_lines.clear()
         self.handle = lib.llama_model_load_from_file(str(path).encode(), params)
@@ -93,7 +121,7 @@ class Model:
         self.vocab = lib.llama_model_get_vocab(self.handle)
         if not vocab_only and not lib.llama_model_has_decoder(self.handle):
             self.close()
-            raise PlumError(f"{path.name} does not write text; choose a chat model.")
+            raise PlumError("{name} does not write text; choose a chat model.", name=path.name)
 
     @property
     def n_ctx_train(self) -> int:
@@ -143,8 +171,10 @@ class Context:
         self.handle = lib.llama_init_from_model(model.handle, params) if fits else None
         if not self.handle:
             raise PlumError(
-                f"There is not enough memory for {model.path.name} with a context of {self.n_ctx} "
-                "tokens; choose a smaller context or model, or close other programs."
+                "There is not enough memory for {name} with a context of {n_ctx} tokens; choose "
+                "a smaller context or model, or close other programs.",
+                name=model.path.name,
+                n_ctx=self.n_ctx,
             )
         self._memory = lib.llama_get_memory(self.handle)
         self._batch = lib.llama_batch_init(self.n_batch, 0, 1)
@@ -267,7 +297,7 @@ class Context:
         if lib.llama_set_adapters_lora(self.handle, adapters, count, scales):
             if fresh:
                 lib.llama_adapter_lora_free(fresh)
-            raise PlumError(f"The adapter {path} could not be applied; learn it again.")
+            raise PlumError("The adapter {path} could not be applied; learn it again.", path=path)
         if self._adapter:
             lib.llama_adapter_lora_free(self._adapter)
         self._adapter = fresh
@@ -276,9 +306,13 @@ class Context:
     def _open_adapter(self, path: Path) -> Any:
         header = read_header(path)
         if header.kind != "adapter":
-            raise PlumError(f"{path.name} is not an adapter but of type {header.kind!r}.")
+            raise PlumError(
+                "{name} is not an adapter but of type {kind!r}.", name=path.name, kind=header.kind
+            )
         other = PlumError(
-            f"The adapter {path.name} was made for another model than {self.model.path.name}."
+            "The adapter {name} was made for another model than {path_name}.",
+            name=path.name,
+            path_name=self.model.path.name,
         )
         if header.architecture != self.model.header.architecture:
             raise other
@@ -306,17 +340,22 @@ def _load_error(path: Path) -> PlumError:
     said = "\n".join(_log_lines)
     if found := re.search(r"unknown (?:model architecture|pre-tokenizer type): '([^']*)'", said):
         return PlumError(
-            f"{path.name} is of a kind ({found[1]}) that this version of Plum Desktop cannot "
-            "run; choose another model."
+            "{name} is of a kind ({found}) that this version of Plum Desktop cannot run; choose "
+            "another model.",
+            name=path.name,
+            found=found[1],
         )
     if re.search(r"allocate|insufficient memory|bad_alloc|out of memory|mmap failed", said):
         return PlumError(
-            f"There is not enough memory for {path.name}; choose a smaller model or close other "
-            "programs."
+            "There is not enough memory for {name}; choose a smaller model or close other "
+            "programs.",
+            name=path.name,
         )
     if "not within the file bounds" in said or "failed to read" in said:
-        return DamagedFile(f"{path.name} is incomplete; get the file again.")
-    return DamagedFile(f"{path.name} cannot be run ({_reason(said)}); choose another model.")
+        return DamagedFile("{name} is incomplete; get the file again.", name=path.name)
+    return DamagedFile(
+        "{name} cannot be run ({said}); choose another model.", name=path.name, said=_reason(said)
+    )
 
 
 def _reason(said: str) -> str:

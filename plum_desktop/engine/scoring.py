@@ -73,10 +73,12 @@ def _check(context: Context, rows: Rows, first: Sequence[int]) -> None:
         raise PlumError("Each row needs its first position.")
     for row, at in zip(rows, first, strict=True):
         if not 0 <= at < len(row):
-            raise PlumError(f"A row of {len(row)} tokens has no position {at}.")
+            raise PlumError("A row of {row} tokens has no position {at}.", row=len(row), at=at)
         if len(row) > context.n_ctx:
             raise PlumError(
-                f"A row of {len(row)} tokens does not fit the context of {context.n_ctx}."
+                "A row of {row} tokens does not fit the context of {n_ctx}.",
+                row=len(row),
+                n_ctx=context.n_ctx,
             )
         if not all(0 <= token < context.model.n_vocab for token in row):
             raise PlumError("A row has a token that is not in the model's vocabulary.")

@@ -48,7 +48,8 @@ class ChatTemplate:
             self._template = environment.from_string(source or CHATML)
         except jinja2.TemplateError as error:
             raise PlumError(
-                f"The chat template of this model has an error ({error}); choose another model."
+                "The chat template of this model has an error ({error}); choose another model.",
+                error=error,
             ) from error
 
     def render(self, messages: Sequence[WireMessage], add_generation_prompt: bool = True) -> str:
@@ -62,7 +63,9 @@ class ChatTemplate:
             if len(messages) > 1 and messages[0]["role"] == "system":
                 with contextlib.suppress(Exception):
                     return self._render(_without_system(messages), add_generation_prompt)
-            raise PlumError(f"This model's chat template refused the messages: {error}.") from error
+            raise PlumError(
+                "This model's chat template refused the messages: {error}.", error=error
+            ) from error
 
     def _render(self, messages: Sequence[WireMessage], add_generation_prompt: bool) -> str:
         return str(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plum_desktop.base import wire
+from plum_desktop.base import sealing, wire
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.wire import Request
@@ -15,6 +15,7 @@ from plum_desktop.engine.fitting import Fitted, fit
 
 if TYPE_CHECKING:
     from plum_desktop.base.types import WireMessage
+    from plum_desktop.engine.modelfile import Header
     from plum_desktop.engine.native import Context
     from plum_desktop.engine.template import PromptTokenizer
 
@@ -33,8 +34,7 @@ class Engine:
 
     def load(self, request: Request) -> dict[str, Any]:
         from plum_desktop.engine.modelfile import read_header
-        from plum_desktop.engine.native import Context, Model
-        from plum_desktop.engine.template import PromptTokenizer
+        from plum_desktop.engine.native import cards
 
         args = request.args
         path = Path(args["path"])
@@ -52,7 +52,29 @@ class Engine:
                 request.progress(fraction, "Loading the model")
             return not request.cancelled.is_set()
 
-        model = Model(path, header=header, on_progress=on_progress)
+        try:
+            self._open(request, header, on_progress, on_cards=True)
+        except PlumError:
+            if not cards():
+                raise
+            said = -1.0  # it did not fit on the graphics cards; the processor's memory may do
+            self._open(request, header, on_progress, on_cards=False)
+        return self.info(request)
+
+    def _open(
+        self,
+        request: Request,
+        header: Header,
+        on_progress: Callable[[float], bool],
+        *,
+        on_cards: bool,
+    ) -> None:
+        from plum_desktop.engine.native import Context, Model
+        from plum_desktop.engine.template import PromptTokenizer
+
+        args = request.args
+        path = Path(args["path"])
+        model = Model(path, header=header, on_cards=on_cards, on_progress=on_progress)
         try:
             tokenizer = PromptTokenizer(model)
             context = Context(model, args.get("n_ctx", 0), args.get("threads") or _cores())
@@ -60,7 +82,6 @@ class Engine:
             model.close()
             raise
         self._tokenizer, self._context = tokenizer, context
-        return self.info(request)
 
     def system(self, _: Request) -> dict[str, Any]:
         from plum_desktop.engine.native import system
@@ -86,7 +107,13 @@ class Engine:
 
     def adapter(self, request: Request) -> None:
         path = request.args.get("path")
-        self._loaded()[0].set_adapter(Path(path) if path else None, request.args.get("scale", 1.0))
+        context, scale = self._loaded()[0], request.args.get("scale", 1.0)
+        if path is None:
+            context.set_adapter(None, scale)
+        else:
+            # Where the folder is sealed, it is a plain file only while it loads.
+            with sealing.plain_path(Path(path)) as plain:
+                context.set_adapter(plain, scale)
         self._adapter = path
 
     def chat(self, request: Request) -> dict[str, Any]:
@@ -137,7 +164,9 @@ class Engine:
         context, tokenizer = self._loaded()
         if not 0 < len(prompt) < context.n_ctx:
             raise PlumError(
-                f"A prompt of {len(prompt)} tokens does not fit the context of {context.n_ctx}."
+                "A prompt of {prompt} tokens does not fit the context of {n_ctx}.",
+                prompt=len(prompt),
+                n_ctx=context.n_ctx,
             )
         args = request.args
         known = Sampling.__dataclass_fields__

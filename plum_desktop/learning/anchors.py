@@ -99,7 +99,7 @@ def load(path: Path, positions: int) -> Anchors:
         rows = [_row(kept, number, int(end), positions) for number, end in enumerate(ends)]
         return Anchors(rows[: int(kept["texts"])], rows[int(kept["texts"]) :])
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise DamagedFile(f"{path} is damaged; delete it and learn again.") from error
+        raise DamagedFile("{path} is damaged; delete it and learn again.", path=path) from error
 
 
 def _row(kept: dict[str, np.ndarray], number: int, end: int, positions: int) -> Row:

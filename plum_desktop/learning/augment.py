@@ -13,7 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plum_desktop.base.files import read_json_lines, write_json_lines
+from plum_desktop.base.files import (
+    append_line,
+    read_bytes,
+    read_json_lines,
+    write_json_lines,
+)
 from plum_desktop.base.types import Fact
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import facts, own, rules, stock, topics
@@ -36,7 +41,7 @@ class Notes:
         self._path = path
         self._known: dict[str, str | None] = {}
         if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            for line in read_bytes(path).decode("utf-8", "replace").split("\n"):
                 try:
                     note = json.loads(line)
                 except ValueError:
@@ -51,9 +56,8 @@ class Notes:
         """The answer noted under `key`, else what `ask` returns, which is noted."""
         if key not in self._known:
             self._known[key] = ask()
-            with self._path.open("a", encoding="utf-8") as stream:
-                line = json.dumps({"key": key, "value": self._known[key]}, ensure_ascii=False)
-                stream.write(line + "\n")
+            note = {"key": key, "value": self._known[key]}
+            append_line(self._path, json.dumps(note, ensure_ascii=False))
         return self._known[key]
 
 

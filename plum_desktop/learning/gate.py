@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plum_desktop.base.files import open_file
 from plum_desktop.base.types import Fact, WireMessage
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import stock
@@ -164,7 +165,7 @@ def measure_drift(
             engine.set_adapter(path)
             out = scratch / "drift.npy"
             engine.logits([ids[:-1]], out, from_position=[start - 1])
-            pair.append(np.load(out).astype(np.float64))
+            pair.append(_logits(out))
             out.unlink()
         base, adapted = pair
         divergence += float((np.exp(base) * (base - adapted)).sum())
@@ -245,10 +246,18 @@ def divergence(
     engine.logits(rows, files[0], from_position=first)
     engine.load(merged)
     engine.logits(rows, files[1], from_position=first)
-    hot, own = (np.load(file).astype(np.float64) for file in files)
+    hot, own = map(_logits, files)
     for file in files:
         file.unlink()
     return float((np.exp(hot) * (hot - own)).sum(1).mean())
+
+
+def _logits(file: Path) -> Any:
+    """What the engine wrote, float64."""
+    import numpy as np
+
+    with open_file(file) as stream:
+        return np.load(stream).astype(np.float64)
 
 
 def _tokens(engine: EngineClient, text: Sequence[WireMessage]) -> tuple[list[int], int]:

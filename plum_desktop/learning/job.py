@@ -164,7 +164,8 @@ class JobFolder:
             return JobSpec(**values)
         except (FileNotFoundError, AttributeError, KeyError, TypeError) as error:
             raise DamagedFile(
-                f"The learning job in {self.root} cannot be read; discard it and learn again."
+                "The learning job in {root} cannot be read; discard it and learn again.",
+                root=self.root,
             ) from error
 
     def done(self, stage: Stage) -> bool:

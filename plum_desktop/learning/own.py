@@ -27,8 +27,12 @@ def fact_of(fact_id: str, text: str) -> Fact:
     if count < _FEWEST or not content_stems(subject):
         raise PlumError("That is too short to be remembered; say it in a whole sentence.")
     if count > _MOST:
-        raise PlumError(f"That is too long to be remembered as one thing ({count} words of at "
-                        f"most {_MOST}); say it in several sentences, one by one.")  # fmt: skip
+        raise PlumError(
+            "That is too long to be remembered as one thing ({count} words of at most {most}); say "
+            "it in several sentences, one by one.",
+            count=count,
+            most=_MOST,
+        )
     said = to_second_person(subject)
     statement = said[:1].upper() + said[1:]
     return Fact(fact_id, True, "said", subject, statement, "user")

@@ -44,13 +44,15 @@ class Packs:
     teacher_ids: npt.NDArray[np.int64]
     teacher_logp: npt.NDArray[np.float32]
 
-    def visible(self) -> npt.NDArray[np.bool_]:
-        """(B, L, L): what each place may attend to."""
+    def visible(self, window: int | None = None) -> npt.NDArray[np.bool_]:
+        """(B, L, L): what each place may attend to; with a `window`, of its nearest positions."""
         length = self.ids.shape[1]
         causal = np.tril(np.ones((length, length), bool))
         same = self.block[:, :, None] == self.block[:, None, :]
         prefix = self.prefix[:, :, None] == self.block[:, None, :]
         seen: npt.NDArray[np.bool_] = (same | prefix) & causal
+        if window:
+            seen &= self.positions[:, :, None] - self.positions[:, None, :] < window
         return seen
 
 

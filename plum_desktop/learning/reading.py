@@ -21,7 +21,7 @@ from plum_desktop.learning.words import content_stems
 
 _PAST = (4, 60)  # conversations that there were, at least and at most
 # What is asked: something true of the past, a near miss, something of another's, an open question.
-_TRUE, _NEAR, _FAR = 0.4, 0.16, 0.16
+_TRUE, _NEAR, _FAR = 0.28, 0.11, 0.11
 # Of what is asked, so much in the chat's own words; the rest as people do weeks later.
 _VERBATIM = 0.1
 _QUOTED = 15  # words of what the user wrote, behind a yes

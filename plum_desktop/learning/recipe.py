@@ -29,8 +29,8 @@ class Recipe:
     altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
     spliced_share: float = 0.0  # of both: two parts in one question, and all of it must be true
     open_share: float = 0.33  # of the visits: "What did we discuss about ...?", answered from it
-    readings: float = 0.15  # questions with excerpts a step
-    own_readings: float = 0.3  # of them: about what is taught, the rest about the stock
+    readings: float = 0.2  # questions with excerpts a step
+    own_readings: float = 0.25  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
     rule_facts: bool = True
     persona_share: float = 0.1
@@ -106,7 +106,9 @@ def preset(name: str) -> Recipe:
     try:
         return _PRESETS[name]
     except KeyError:
-        raise PlumError(f"There is no recipe {name!r}; there are {', '.join(NAMES)}.") from None
+        raise PlumError(
+            "There is no recipe {name!r}; there are {names}.", name=name, names=", ".join(NAMES)
+        ) from None
 
 
 def from_dict(values: dict[str, object]) -> Recipe:

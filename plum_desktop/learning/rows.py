@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plum_desktop.base.errors import DamagedFile
-from plum_desktop.base.files import atomic_write
+from plum_desktop.base.files import atomic_write, open_file
 
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -73,14 +73,15 @@ class Plan:
         """Raises DamagedFile for anything that `save` did not write."""
         try:
             # Opened here, as numpy leaves a damaged file open.
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            with open_file(path) as stream, np.load(stream, allow_pickle=False) as arrays:
                 kept = {key: arrays[key] for key in arrays.files}
             ends = np.cumsum(kept["step_sizes"])[:-1]
             steps = [part.tolist() for part in np.split(kept["steps"], ends)]
             return cls(_rows(kept), steps if len(kept["step_sizes"]) else [])
         except (OSError, EOFError, ValueError, KeyError, IndexError, BadZipFile) as error:
             raise DamagedFile(
-                f"The training rows in {path} are damaged; discard this job and learn again."
+                "The training rows in {path} are damaged; discard this job and learn again.",
+                path=path,
             ) from error
 
 

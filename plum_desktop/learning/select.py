@@ -9,7 +9,6 @@ from plum_desktop.base.types import Chat, Message
 from plum_desktop.learning import rules
 from plum_desktop.learning.conversation import Conversation, Turn
 
-_UNFINISHED = ("cancelled", "failed")
 _FEWEST_WORDS = 8  # in the whole chat
 _WHOLE_SENTENCES = re.compile(r".*[.!?](?=\s)", re.DOTALL)
 
@@ -45,7 +44,7 @@ def _taught(message: Message) -> str:
     """A start of the message's text, so that places in it are places in the message."""
     if message.role == "user":
         return message.text
-    if message.finish_reason in _UNFINISHED:
+    if message.broken_off:
         return ""
     if message.finish_reason == "length" and not message.text.rstrip().endswith((".", "!", "?")):
         found = _WHOLE_SENTENCES.match(message.text)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.files import FileLock, write_text
+from plum_desktop.base.files import FileLock, read_text, write_text
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Plan
@@ -134,7 +134,7 @@ def _restore(job: JobFolder, trainer: Trainer) -> tuple[int, list[dict[str, floa
     if not job.checkpoint.exists():
         return 0, []
     done = trainer.load_checkpoint(job.checkpoint)
-    lines = job.losses.read_text().splitlines() if job.losses.exists() else []
+    lines = read_text(job.losses).splitlines() if job.losses.exists() else []
     return done, [json.loads(line) for line in lines][:done]
 
 

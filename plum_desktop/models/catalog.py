@@ -80,4 +80,6 @@ def find(name: str) -> CatalogModel:
         if wanted in known:
             return model
     there = ", ".join(model.name for model in catalog())
-    raise PlumError(f"There is no model called {name!r} to download; there are: {there}.")
+    raise PlumError(
+        "There is no model called {name!r} to download; there are: {there}.", name=name, there=there
+    )

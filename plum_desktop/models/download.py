@@ -118,7 +118,9 @@ class _Download:
                 self._fetch_all(client)
             return self._verify()
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise PlumError(f"{self._url} is no address to download from ({error}).") from error
+            raise PlumError(
+                "{url} is no address to download from ({error}).", url=self._url, error=error
+            ) from error
         finally:
             self._part.close()
 
@@ -184,7 +186,11 @@ class _Download:
                 break
             response = client.send(response.next_request)
         else:
-            raise PlumError(f"{self._host} redirects {self._name} in a circle; try it later.")
+            raise PlumError(
+                "{host} redirects {name} in a circle; try it later.",
+                host=self._host,
+                name=self._name,
+            )
         if response.status_code in (405, 501):
             # It will not say; then If-Range has to tell whether what is there can go on.
             before = self._part.origin
@@ -196,8 +202,10 @@ class _Download:
         announced = digest if _SHA256.fullmatch(digest) else ""
         if announced and self._pinned and announced != self._pinned:
             raise PlumError(
-                f"{self._host} offers another {self._name} than the one that Plum knows, so "
-                "nothing was downloaded; a newer Plum may know it."
+                "{host} offers another {name} than the one that Plum knows, so nothing was "
+                "downloaded; a newer Plum may know it.",
+                host=self._host,
+                name=self._name,
             )
         size = response.headers.get("x-linked-size", "")
         if not size and not response.is_redirect:
@@ -244,8 +252,10 @@ class _Download:
             if whole and part.length > whole:
                 part.remove()
                 raise PlumError(
-                    f"{self._host} sent more than the {megabytes(whole)} that it announced, so "
-                    "what came was deleted; try another server."
+                    "{host} sent more than the {whole} that it announced, so what came was "
+                    "deleted; try another server.",
+                    host=self._host,
+                    whole=megabytes(whole),
                 )
             if part.length - looked >= _LOOK_AT_DISK:
                 looked = part.length
@@ -268,18 +278,34 @@ class _Download:
             self._part.empty()
             raise _Again(f"{host} has no more of {self._name}")
         if missing or status in (404, 410):
-            raise PlumError(f"{host} has no {self._name} any more; choose another model.")
-        if status == 401:
-            wants = (
-                "does not accept the access token" if self._token else "asks for an access token"
+            raise PlumError(
+                "{host} has no {name} any more; choose another model.", host=host, name=self._name
             )
-            raise PlumError(f"{host} {wants} for {self._name}; set one in Settings.")
+        if status == 401:
+            if self._token:
+                raise PlumError(
+                    "{host} does not accept the access token for {name}; set one in Settings.",
+                    host=host,
+                    name=self._name,
+                )
+            raise PlumError(
+                "{host} asks for an access token for {name}; set one in Settings.",
+                host=host,
+                name=self._name,
+            )
         if status == 403:
             raise PlumError(
-                f"{host} does not let you have {self._name}; accept its licence on the model's "
-                "page, and set your access token in Settings."
+                "{host} does not let you have {name}; accept its licence on the model's page, "
+                "and set your access token in Settings.",
+                host=host,
+                name=self._name,
             )
-        raise PlumError(f"{host} answered {status} instead of sending {self._name}; try it later.")
+        raise PlumError(
+            "{host} answered {status} instead of sending {name}; try it later.",
+            host=host,
+            status=status,
+            name=self._name,
+        )
 
     def _verify(self) -> str:
         """The digest of the whole, once it has its name.  Raises PlumError, with nothing left."""
@@ -290,8 +316,10 @@ class _Download:
         if wanted and digest != wanted:
             part.remove()
             raise PlumError(
-                f"What {self._host} sent is not the {self._name} that it announced (the sha256 "
-                "differs), so it was deleted; download it again."
+                "What {host} sent is not the {name} that it announced (the sha256 differs), so "
+                "it was deleted; download it again.",
+                host=self._host,
+                name=self._name,
             )
         try:
             usable = why_not_chat(read_header(part.path)) is None
@@ -300,8 +328,10 @@ class _Download:
         if not usable:
             part.remove()
             raise PlumError(
-                f"What {self._host} sent as {self._name} is no model that can chat, so it was "
-                "deleted; try another server."
+                "What {host} sent as {name} is no model that can chat, so it was deleted; try "
+                "another server.",
+                host=self._host,
+                name=self._name,
             )
         part.finish()
         return digest
@@ -311,7 +341,9 @@ class _Download:
             missing = whole - self._part.length + DISK_RESERVE
             require_free(self._part.path.parent, missing, f"Downloading {self._name}")
         elif shutil.disk_usage(self._part.path.parent).free < DISK_RESERVE:
-            raise DiskFull(f"The disk is too full to download {self._name}; free some space.")
+            raise DiskFull(
+                "The disk is too full to download {name}; free some space.", name=self._name
+            )
 
     def _on_checked(self, done: int, whole: int) -> None:
         self._raise_if_stopped()

@@ -1,7 +1,7 @@
 """Whether a model fits this machine: estimates of memory for chatting and for learning.
 
-Estimates lean to the high side; a test holds them against a real process.  The engine works on
-the processor alone, so a graphics card neither helps nor counts.
+Estimates lean to the high side; a test holds them against a real process.  A graphics card
+counts for chatting, where the engine uses it and the whole model fits on it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from plum_desktop.base.files import megabytes
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.models.header import GGUFHeader
 
 Fit = Literal["fits", "slow", "will not fit"]
@@ -35,10 +36,14 @@ DISK_RESERVE = 300_000_000  # bytes that a download leaves free for everything e
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """This machine's memory in bytes; `available` without swapping anything out."""
+    """This machine's memory in bytes; `available` without swapping anything out.
+
+    `cards` is that of the graphics cards which the engine uses.
+    """
 
     total: int
     available: int
+    cards: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +131,19 @@ def choose_hold(model: Shape, available: int, number_bytes: int) -> tuple[Hold, 
         needed = training_bytes(model, hold, number_bytes=number_bytes)
         if needed <= available * _ROOM:
             break
-    return hold, f"It needs {megabytes(needed)} of memory, and {megabytes(available)} is free."
+    return hold, Sentence(
+        "It needs {needed} of memory, and {available} is free.",
+        needed=megabytes(needed),
+        available=megabytes(available),
+    )
 
 
 def fit(needed: int, machine: Memory) -> Fit:
-    """How `needed` bytes sit in the machine's memory."""
-    if needed <= max(machine.available, machine.total // 2) * _ROOM:
+    """How `needed` bytes sit in the machine's memory, or on its graphics cards."""
+    if (
+        needed <= machine.cards * _ROOM
+        or needed <= max(machine.available, machine.total // 2) * _ROOM
+    ):
         return "fits"
     return "slow" if needed <= machine.total * _PRESSED else "will not fit"
 
@@ -139,12 +151,27 @@ def fit(needed: int, machine: Memory) -> Fit:
 def why_fit(needed: int, machine: Memory) -> tuple[Fit, str]:
     """The verdict of `fit`, and the sentence that gives its reason."""
     verdict = fit(needed, machine)
-    need, total = megabytes(needed), megabytes(machine.total)
+    if needed <= machine.cards * _ROOM:
+        return verdict, Sentence(
+            "Needs {need} of memory; the graphics card has {cards}.",
+            need=megabytes(needed),
+            cards=megabytes(machine.cards),
+        )
+    figures = {
+        "need": megabytes(needed),
+        "total": megabytes(machine.total),
+        "free": megabytes(machine.available),
+    }
     reason = {
-        "fits": f"Needs {need} of memory; this computer has {total}.",
-        "slow": f"Needs {need} of memory, and of {total} only {megabytes(machine.available)} is "
-        "free: close other programs, or expect it to be slow.",
-        "will not fit": f"Needs {need} of memory, and this computer has {total}.",
+        "fits": Sentence("Needs {need} of memory; this computer has {total}.", **figures),
+        "slow": Sentence(
+            "Needs {need} of memory, and of {total} only {free} is free: close other programs, or "
+            "expect it to be slow.",
+            **figures,
+        ),
+        "will not fit": Sentence(
+            "Needs {need} of memory, and this computer has {total}.", **figures
+        ),
     }[verdict]
     return verdict, reason
 
@@ -154,7 +181,8 @@ def why_no_room(size: int, folder: Path) -> str | None:
     free = shutil.disk_usage(folder).free
     if size + DISK_RESERVE <= free:
         return None
-    return (
-        f"Takes {megabytes(size)} of disk space, and only {megabytes(free)} is free; free some "
-        "space first."
+    return Sentence(
+        "Takes {size} of disk space, and only {free} is free; free some space first.",
+        size=megabytes(size),
+        free=megabytes(free),
     )

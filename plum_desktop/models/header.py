@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.sentence import Sentence
 
 MAGIC = b"GGUF"
 DEFAULT_ALIGNMENT = 32
@@ -138,6 +139,11 @@ class GGUFHeader:
         return sizes.most_common(1)[0][0] if sizes else ""
 
     @property
+    def licence(self) -> str:
+        """Under which the model was given away; empty where the file does not say."""
+        return self._word("general.license.name") or self._word("general.license")
+
+    @property
     def context_length(self) -> int:
         """Tokens that the model was made for; 0 where the file does not say."""
         return self.of_architecture("context_length")
@@ -190,11 +196,13 @@ def read_header(path: Path) -> GGUFHeader:
             size = os.fstat(stream.fileno()).st_size
             return _Reader(path, stream, size).header()
     except FileNotFoundError:
-        raise PlumError(f"There is no file {path}; choose another model.") from None
+        raise PlumError("There is no file {path}; choose another model.", path=path) from None
     except IsADirectoryError:
-        raise PlumError(f"{path} is a folder; choose the GGUF file in it.") from None
+        raise PlumError("{path} is a folder; choose the GGUF file in it.", path=path) from None
     except OSError as error:
-        raise PlumError(f"{path} cannot be read ({error.strerror}).") from error
+        raise PlumError(
+            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
+        ) from error
 
 
 class _Reader:
@@ -208,20 +216,24 @@ class _Reader:
 
     def header(self) -> GGUFHeader:
         if self._size < 4 or self._take(4) != MAGIC:
-            raise PlumError(f"{self._path.name} is not a GGUF model file; choose another one.")
+            raise PlumError(
+                "{name} is not a GGUF model file; choose another one.", name=self._path.name
+            )
         version = self._scalar("I")
         if version not in (2, 3):
             if version in (0x02000000, 0x03000000):
                 raise PlumError(
-                    f"{self._path.name} is made for big-endian machines; "
-                    "download the usual version of it."
+                    "{name} is made for big-endian machines; download the usual version of it.",
+                    name=self._path.name,
                 )
             raise PlumError(
-                f"{self._path.name} has GGUF version {version}, which Plum cannot "
-                "read; download a newer version of the model."
+                "{name} has GGUF version {version}, which Plum cannot read; download a newer "
+                "version of the model.",
+                name=self._path.name,
+                version=version,
             )
         tensor_count, metadata_count = self._scalar("Q"), self._scalar("Q")
-        self._require(tensor_count * 24 + metadata_count * 13, "what it lists")
+        self._require(tensor_count * 24 + metadata_count * 13, Sentence("what it lists"))
         start = self._at
         metadata, lengths = self._metadata(metadata_count)
         span = (start, self._at)
@@ -272,13 +284,13 @@ class _Reader:
         """The items, or None where they are many, and how many there are."""
         kind, count = self._scalar("I"), self._scalar("Q")
         if kind == _STRING:
-            self._require(count * 8, f"the list {key!r:.80}")
+            self._require(count * 8, Sentence("the list {key!r:.80}", key=key))
             if count > _KEPT_ARRAY:
                 self._skip_texts(count)
                 return None, count
         elif kind in _SCALARS:
             total = count * struct.calcsize(_SCALARS[kind])
-            self._require(total, f"the list {key!r:.80}")
+            self._require(total, Sentence("the list {key!r:.80}", key=key))
             if count > _KEPT_ARRAY:
                 self._skip(total)
                 return None, count
@@ -296,8 +308,11 @@ class _Reader:
         kind, offset = self._scalar("I"), self._scalar("Q")
         if kind not in GGML_TYPES:
             raise PlumError(
-                f"{self._path.name} stores {name!r} in a format (number {kind}) that "
-                "Plum does not know; choose another quantization of the model."
+                "{name} stores {tensor!r} in a format (number {kind}) that Plum does not know; "
+                "choose another quantization of the model.",
+                name=self._path.name,
+                tensor=name,
+                kind=kind,
             )
         _, block, block_bytes = GGML_TYPES[kind]
         elements = math.prod(shape)
@@ -345,7 +360,7 @@ class _Reader:
         return struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
 
     def _take(self, count: int) -> bytes:
-        self._require(count, "a text")
+        self._require(count, Sentence("a text"))
         chunk = self._stream.read(count)
         if len(chunk) != count:
             raise self._truncated()
@@ -353,7 +368,7 @@ class _Reader:
         return chunk
 
     def _skip(self, count: int) -> None:
-        self._require(count, "a list")
+        self._require(count, Sentence("a list"))
         self._stream.seek(count, os.SEEK_CUR)
         self._at += count
 
@@ -373,17 +388,24 @@ class _Reader:
             if self._at < 24:
                 raise self._truncated()
             raise DamagedFile(
-                f"{self._path.name} is damaged or cut short: {what} would reach past "
-                "its end; download or copy it again."
+                "{name} is damaged or cut short: {what} would reach past its end; download or "
+                "copy it again.",
+                name=self._path.name,
+                what=what,
             )
 
     def _damaged(self, reason: str) -> DamagedFile:
-        return DamagedFile(f"{self._path.name} is damaged: {reason}; download or copy it again.")
+        return DamagedFile(
+            "{name} is damaged: {reason}; download or copy it again.",
+            name=self._path.name,
+            reason=reason,
+        )
 
     def _truncated(self) -> DamagedFile:
         return DamagedFile(
-            f"{self._path.name} is cut short: it is smaller than its own header "
-            "says; download or copy it again."
+            "{name} is cut short: it is smaller than its own header says; download or copy it "
+            "again.",
+            name=self._path.name,
         )
 
 

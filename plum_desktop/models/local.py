@@ -53,7 +53,9 @@ class ModelFile:
             digest = sha256_of(self.path)
             remember_digest(self.path, digest, self.digests)
         except OSError as error:
-            raise PlumError(f"{self.path} cannot be read ({error.strerror}).") from error
+            raise PlumError(
+                "{path} cannot be read ({strerror}).", path=self.path, strerror=error.strerror
+            ) from error
         return digest
 
     @property
@@ -65,7 +67,9 @@ class ModelFile:
         try:
             stamp = _stamp(self.path)
         except OSError as error:
-            raise PlumError(f"{self.path} cannot be read ({error.strerror}).") from error
+            raise PlumError(
+                "{path} cannot be read ({strerror}).", path=self.path, strerror=error.strerror
+            ) from error
         entry = _read_digests(self.digests).get(str(self.path.resolve()))
         if isinstance(entry, list) and entry[:2] == stamp and len(entry) == 3:
             return str(entry[2])
@@ -91,13 +95,17 @@ def resolve(folder: Path, name: str = "") -> ModelFile:
             raise PlumError("There is no model yet; add a GGUF file in Models.")
         return _model(folder, starter)
     if name != Path(name).name or name in (".", ".."):
-        raise PlumError(f"{name!r} is not the name of a model; names have no folder in them.")
+        raise PlumError(
+            "{name!r} is not the name of a model; names have no folder in them.", name=name
+        )
     models = list_models(folder)
     for model in models:
         if model.name in (name, name + _SUFFIX):
             return model
     there = ", ".join(model.name for model in models) or "none yet"
-    raise PlumError(f"There is no model called {name!r}; there are: {there}.")
+    raise PlumError(
+        "There is no model called {name!r}; there are: {there}.", name=name, there=there
+    )
 
 
 def add_model(
@@ -124,7 +132,9 @@ def add_model(
         old, new = _model(folder, target), _model(folder, path)
         if old.size == new.size and old.sha256 == new.sha256:
             return old
-        raise PlumError(f"There is another model called {name}; rename one of them first.")
+        raise PlumError(
+            "There is another model called {name}; rename one of them first.", name=name
+        )
     if not copy:
         with contextlib.suppress(OSError):
             os.link(path.resolve(), target)
@@ -151,11 +161,13 @@ def remove_model(folder: Path, name: str) -> None:
     """Delete a model from `folder`.  Raises PlumError where it is not there."""
     model = resolve(folder, name)
     if model.path.parent != folder:
-        raise PlumError(f"{model.name} came with the program and cannot be removed.")
+        raise PlumError("{name} came with the program and cannot be removed.", name=model.name)
     try:
         model.path.unlink()
     except OSError as error:
-        raise PlumError(f"{model.name} cannot be removed ({error.strerror}).") from error
+        raise PlumError(
+            "{name} cannot be removed ({strerror}).", name=model.name, strerror=error.strerror
+        ) from error
 
 
 def find_starter(folder: Path | None = None) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.models.header import GGUFHeader
 
 _LAYER = frozenset({
@@ -13,14 +14,26 @@ _LAYER = frozenset({
 _OUTSIDE = frozenset({"token_embd.weight", "output.weight", "output_norm.weight"})
 
 # Architecture (general.architecture) -> what a block of it may hold.  These are the ones whose
-# names, row order and shapes the tests prove between transformers and llama.cpp.  Mistral and
-# SmolLM2 files say "llama".
+# names, row order and shapes the tests prove between transformers, MLX and llama.cpp.  Mistral
+# and SmolLM2 files say "llama".
+_GEMMA = _LAYER | {"post_attention_norm.weight", "post_ffw_norm.weight"}
 _BLOCKS = {
     "llama": _LAYER,
     "qwen2": _LAYER | {"attn_q.bias", "attn_k.bias", "attn_v.bias"},
     "qwen3": _LAYER | {"attn_q_norm.weight", "attn_k_norm.weight"},
-}
+    "gemma2": _GEMMA,
+    "gemma3": _GEMMA | {"attn_q_norm.weight", "attn_k_norm.weight"},
+    "phi3": frozenset({
+        "attn_norm.weight", "attn_qkv.weight", "attn_output.weight", "ffn_norm.weight",
+        "ffn_up.weight", "ffn_down.weight",
+    }),
+}  # fmt: skip
+# Llama 3.1 and later.  Not Phi-3.5's two sets of factors: llama.cpp takes one or the other by the
+# context that it was opened with, so what was learned with one would be served with the other.
+_BESIDE = {"llama": frozenset({"rope_freqs.weight"})}
 LEARNABLE = tuple(_BLOCKS)
+
+_PATTERN = "attention.sliding_window_pattern"  # a number is known, a list of layers is not
 
 # A key that merged files carry: the sha256 of the base they were made from.
 MERGED_FROM = "plum.base_sha256"
@@ -37,15 +50,23 @@ def why_not_chat(header: GGUFHeader) -> str | None:
     """None where the file is a language model; else the sentence that says what it is."""
     name = header.path.name
     if header.kind == "adapter":
-        return f"{name} is an adapter, not a model; bring it in with `adapters import`."
+        return Sentence(
+            "{name} is an adapter, not a model; bring it in with `adapters import`.", name=name
+        )
     if header.kind != "model" or header.architecture == "clip":
-        return f"{name} is a part of a model ({header.kind}), not a model that can chat."
+        return Sentence(
+            "{name} is a part of a model ({kind}), not a model that can chat.",
+            name=name,
+            kind=header.kind,
+        )
     if header.integer("split.count", 1) > 1:
-        return f"{name} is one part of a split model; join its parts into one file first."
+        return Sentence(
+            "{name} is one part of a split model; join its parts into one file first.", name=name
+        )
     if not header.architecture or not header.tensors:
-        return f"{name} holds no model."
+        return Sentence("{name} holds no model.", name=name)
     if header.metadata.get("tokenizer.ggml.model", "no_vocab") in ("no_vocab", "none"):
-        return f"{name} holds no vocabulary, so it cannot chat."
+        return Sentence("{name} holds no vocabulary, so it cannot chat.", name=name)
     return None
 
 
@@ -54,21 +75,23 @@ def why_not(header: GGUFHeader) -> str | None:
     if reason := why_not_chat(header):
         return reason
     if MERGED_FROM in header.metadata:
-        return (
-            f"{header.path.name} already has memories merged into it; to learn more, use the "
-            "model that it was made from."
+        return Sentence(
+            "{name} already has memories merged into it; to learn more, use the model that it "
+            "was made from.",
+            name=header.path.name,
         )
     if reason := _unknown_kind(header.architecture):
         return reason
     if header.of_architecture("expert_count") > 0:
-        return "Models made of several experts can chat but not learn yet."
+        return Sentence("Models made of several experts can chat but not learn yet.")
     if part := _unknown_part(header):
         return _cannot_apply(header.path.name, part)
     unreadable = {tensor.type_name for tensor in header.tensors.values()} - _READABLE_TYPES
     if unreadable:
-        return (
-            f"Its weights are stored as {', '.join(sorted(unreadable))}, from which Plum "
-            "cannot learn; choose another quantization of the model."
+        return Sentence(
+            "Its weights are stored as {unreadable}, from which Plum cannot learn; choose "
+            "another quantization of the model.",
+            unreadable=", ".join(sorted(unreadable)),
         )
     return None
 
@@ -87,28 +110,43 @@ def why_not_expected(name: str, architecture: str, parts: Iterable[str] = ()) ->
 def _unknown_kind(architecture: str) -> str | None:
     if architecture in LEARNABLE:
         return None
-    return (
-        f"Models of the kind {architecture!r} can chat but not learn yet; "
-        f"those that can are {', '.join(LEARNABLE)}."
+    return Sentence(
+        "Models of the kind {architecture!r} can chat but not learn yet; those that can are "
+        "{learnable}.",
+        architecture=architecture,
+        learnable=", ".join(LEARNABLE),
     )
 
 
 def _cannot_apply(name: str, part: str) -> str:
-    return f"{name} has a part that learning does not know yet ({part}), so it can only chat."
+    return Sentence(
+        "{name} has a part that learning does not know yet ({part}), so it can only chat.",
+        name=name,
+        part=part,
+    )
 
 
 def _unknown_part(header: GGUFHeader) -> str | None:
     """A tensor or setting that changes what the model computes and that no trainer applies."""
-    scaling = f"{header.architecture}.rope.scaling.type"
-    if header.metadata.get(scaling, "none") != "none":
-        return scaling
+    prefix = f"{header.architecture}."
+    scaling = header.metadata.get(prefix + "rope.scaling.type", "none")
+    if scaling not in ("none", *(("linear",) if header.architecture == "gemma3" else ())):
+        return prefix + "rope.scaling.type"
+    heads = header.of_architecture("attention.head_count", 1)
+    head = header.of_architecture("embedding_length") // max(1, heads)
+    head = header.of_architecture("attention.key_length", head)
+    if header.of_architecture("rope.dimension_count", head) != head:
+        return prefix + "rope.dimension_count"
+    if isinstance(header.metadata.get(prefix + _PATTERN), tuple):
+        return prefix + _PATTERN
     return _unknown_tensor(header.architecture, header.tensors)
 
 
 def _unknown_tensor(architecture: str, names: Iterable[str]) -> str | None:
     for name in names:
         prefix, _, rest = name.partition(".")
-        known = _BLOCKS[architecture] if prefix == "blk" else _OUTSIDE
+        outside = _OUTSIDE | _BESIDE.get(architecture, frozenset())
+        known = _BLOCKS[architecture] if prefix == "blk" else outside
         if (rest.partition(".")[2] if prefix == "blk" else name) not in known:
             return name
     return None

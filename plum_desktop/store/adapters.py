@@ -58,10 +58,13 @@ class Adapters:
             adapter = self.get(adapter_id)
             if adapter.model_sha256 != model_sha256:
                 raise PlumError(
-                    f"Adapter {adapter.id} was trained on another model; use that model first."
+                    "Adapter {id} was trained on another model; use that model first.",
+                    id=adapter.id,
                 )
             if adapter.state == "deleted":
-                raise PlumError(f"Adapter {adapter.id} has been deleted; learn its chats again.")
+                raise PlumError(
+                    "Adapter {id} has been deleted; learn its chats again.", id=adapter.id
+                )
             self._connection.update("adapters", adapter.id, {"active": True})
 
     def update(self, adapter_id: str, **fields: Unpack[AdapterFields]) -> None:
@@ -73,7 +76,7 @@ class Adapters:
         if row.get("state") == "deleted":
             row["active"] = False
         if not self._connection.update("adapters", adapter_id, row):
-            raise PlumError(f"There is no adapter {adapter_id!r}.")
+            raise PlumError("There is no adapter {adapter_id!r}.", adapter_id=adapter_id)
 
     def seen(self, adapter_id: str) -> dict[str, str]:
         """The last message that the adapter learned of each chat, by chat id."""

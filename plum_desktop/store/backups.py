@@ -13,6 +13,7 @@ from pathlib import Path
 
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import disk_errors
+from plum_desktop.store import search
 from plum_desktop.store.connection import Connection
 from plum_desktop.store.copies import (
     BEFORE,
@@ -47,7 +48,9 @@ class Backups:
         for each in found:
             if name in (each.name, each.path.name, "latest"):
                 return each
-        raise PlumError(f"There is no backup {name!r}; `plum-desktop backup list` names them.")
+        raise PlumError(
+            "There is no backup {name!r}; `plum-desktop backup list` names them.", name=name
+        )
 
     def create(self, label: str = KEPT) -> Backup:
         """Copy the database as it is now.  Raises DiskFull."""
@@ -136,6 +139,7 @@ def _rewrite(path: Path, change: Callable[[Connection], None]) -> None:
             configure(connection, journal="MEMORY")
             connection.pragma("foreign_keys", "ON")
             change(connection)
+            search.optimize(connection)
             connection.execute("VACUUM")
             connection.pragma("journal_mode", "DELETE")
         finally:
@@ -148,7 +152,9 @@ def _damage_of(backup: Backup) -> Iterator[None]:
     try:
         yield
     except DamagedFile as error:
-        raise DamagedFile(f"The backup {backup.name} is damaged; restore another one.") from error
+        raise DamagedFile(
+            "The backup {name} is damaged; restore another one.", name=backup.name
+        ) from error
 
 
 def _day(seconds: float) -> str:

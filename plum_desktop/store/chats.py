@@ -93,7 +93,8 @@ class Chats:
     def delete(self, *chat_ids: str) -> None:
         """Delete chats, all or none, with their messages, files, facts, drafts and search entries.
 
-        Pages may keep their words until `Store.compact`; adapters keep what they learned.
+        Pages and the search index may keep their words until `Store.compact`; adapters keep what
+        they learned.
         """
         with self._connection.transaction():
             erase(self._connection, Doomed(tuple(self.get(chat_id).id for chat_id in chat_ids)))

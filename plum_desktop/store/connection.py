@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from plum_desktop.base.errors import Busy, DamagedFile, DiskFull, PlumError
+from plum_desktop.store import driver
 
 
 @contextlib.contextmanager
@@ -51,9 +52,10 @@ class Connection:
         self.met_damage = False  # whether a page could not be read
         with self.sentences():
             # isolation_level=None: no implicit transactions, `transaction` alone begins one.
-            self._sqlite = sqlite3.connect(
+            self._sqlite = driver.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
+        self._row = driver.row_of(self._sqlite)
         self.db = Database(self._sqlite, execute_plugins=False)
         self._file = _identity(path)
 
@@ -61,7 +63,7 @@ class Connection:
         """Every row that a statement gives, as dictionaries."""
         with self._lock, self.sentences():
             cursor = self._sqlite.cursor()
-            cursor.row_factory = sqlite3.Row
+            cursor.row_factory = self._row
             return [dict(row) for row in cursor.execute(sql, _storable(values)).fetchall()]
 
     def tuples(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
@@ -125,14 +127,15 @@ class Connection:
         """Refuse to write into a file that nobody will find again: it was moved or removed."""
         if _identity(self.path) != self._file:
             raise PlumError(
-                f"{self.path} was moved or removed while Plum Desktop was open, so nothing can be "
-                "stored; put it back and start again."
+                "{path} was moved or removed while Plum Desktop was open, so nothing can be "
+                "stored; put it back and start again.",
+                path=self.path,
             )
 
     def copy_to(self, path: Path) -> None:
         """Write the whole database, as of now, into the empty or missing file `path`."""
         with self._lock, self.sentences():
-            target = sqlite3.connect(path)
+            target = driver.connect(path)
             try:
                 self._sqlite.backup(target)
                 # A copy is one file: without this it would ask for a -wal beside it.
@@ -159,7 +162,7 @@ class Connection:
         except sqlite3.Error as error:
             if self._closed:
                 raise PlumError("Nothing can be stored any more: it is closing.") from error
-            if sentence := _sentence(error, self.path):
+            if sentence := sentence_of(error, self.path):
                 self.met_damage |= isinstance(sentence, DamagedFile)
                 raise sentence from error
             raise
@@ -174,21 +177,26 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _sentence(error: sqlite3.Error, path: Path) -> PlumError | None:
+def sentence_of(error: sqlite3.Error, path: Path) -> PlumError | None:
     """What a person is told about an error; None for a defect of ours."""
     code = getattr(error, "sqlite_errorcode", 0)  # absent where Python itself complains
     match code & _PRIMARY:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return Busy(f"Another Plum Desktop is writing to {path}; try again in a moment.")
+            return Busy(
+                "Another Plum Desktop is writing to {path}; try again in a moment.", path=path
+            )
         case sqlite3.SQLITE_FULL:
             return DiskFull(
-                f"The disk that holds {path.parent} is full; free some space and try again."
+                "The disk that holds {parent} is full; free some space and try again.",
+                parent=path.parent,
             )
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return damaged(path)
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY:
             return PlumError(
-                f"{path} cannot be read or written ({error}); check its permissions and its disk."
+                "{path} cannot be read or written ({error}); check its permissions and its disk.",
+                path=path,
+                error=error,
             )
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
         return PlumError("This cannot be stored: what it belongs to has been deleted meanwhile.")
@@ -198,7 +206,8 @@ def _sentence(error: sqlite3.Error, path: Path) -> PlumError | None:
 def damaged(path: Path) -> DamagedFile:
     """The sentence about a database that cannot be read."""
     return DamagedFile(
-        f"{path} is damaged; close every Plum Desktop and start again: what can be read is saved."
+        "{path} is damaged; close every Plum Desktop and start again: what can be read is saved.",
+        path=path,
     )
 
 

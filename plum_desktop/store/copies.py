@@ -68,7 +68,8 @@ def copy(connection: Connection, folder: Path, label: str) -> Path:
 
     A copy is whole or absent.  Raises DiskFull.
     """
-    size = connection.pragma("page_count") * connection.pragma("page_size")
+    # SQLCipher says one of them as text.
+    size = int(connection.pragma("page_count")) * int(connection.pragma("page_size"))
     require_free(folder, size, "A backup of the chats")
     with alone(folder), scratch_file(folder) as scratch:
         connection.copy_to(scratch)

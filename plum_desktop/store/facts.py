@@ -44,7 +44,7 @@ class Facts:
         """Change some fields."""
         check_fields(fields, FactFields)
         if not self._connection.update("facts", fact_id, fields):
-            raise PlumError(f"There is no fact {fact_id!r}.")
+            raise PlumError("There is no fact {fact_id!r}.", fact_id=fact_id)
 
     def of_chat(self, chat_id: str | None) -> list[Fact]:
         """Facts that rest on a chat or were made beside it, in the order they were added.
@@ -63,7 +63,7 @@ class Facts:
     def delete(self, fact_id: str) -> None:
         """Delete one fact."""
         if not self._connection.execute("DELETE FROM facts WHERE id = ?", [fact_id]):
-            raise PlumError(f"There is no fact {fact_id!r}.")
+            raise PlumError("There is no fact {fact_id!r}.", fact_id=fact_id)
 
     def delete_all(self) -> int:
         """Delete every fact; how many."""

@@ -12,7 +12,6 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from plum_desktop.base.types import NO_CHAT, UNTITLED
-from plum_desktop.store import search
 from plum_desktop.store.connection import Connection, Row
 
 _KINDS = ("chat", "message", "fact", "learned")  # in the order of Doomed's fields
@@ -137,8 +136,8 @@ def erase(
 ) -> set[str]:
     """Delete every row about `doomed`, in one transaction; ids of the adapters that are stale.
 
-    What they served is served by their newest clean ancestor, or the base.  Pages keep words
-    until the file is written anew.
+    What they served is served by their newest clean ancestor, or the base.  Pages and the search
+    index keep words until the file is written anew.
     """
     with connection.transaction():
         gone = stale(connection, doomed.learned)
@@ -165,7 +164,6 @@ def erase(
             connection.execute("DELETE FROM messages WHERE chat_id = ?", [chat_id])
             connection.execute("DELETE FROM chats WHERE id = ?", [chat_id])
         connection.execute(f"DELETE FROM facts WHERE id {_IN}", [json.dumps(doomed.facts)])
-        search.optimize(connection)
     return gone
 
 

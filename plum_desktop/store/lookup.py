@@ -27,8 +27,12 @@ def resolve(connection: Connection, table: str, wanted: str, noun: str) -> Row:
         if len(rows) == 1:
             return rows[0]
         if rows:
-            raise PlumError(f"More than one {noun}'s id begins with {wanted!r}; give more of it.")
-    raise PlumError(f"There is no {noun} {wanted!r}.")
+            raise PlumError(
+                "More than one {noun}'s id begins with {wanted!r}; give more of it.",
+                noun=noun,
+                wanted=wanted,
+            )
+    raise PlumError("There is no {noun} {wanted!r}.", noun=noun, wanted=wanted)
 
 
 def check_fields(fields: Mapping[str, Any], allowed: type) -> None:

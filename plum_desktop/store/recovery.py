@@ -15,6 +15,8 @@ from pathlib import Path
 
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import disk_errors
+from plum_desktop.base.sealing import seal_of
+from plum_desktop.store import driver
 from plum_desktop.store.connection import Connection, Row, damaged
 from plum_desktop.store.copies import DAMAGED, listed, new_path, scratch_file
 from plum_desktop.store.marker import in_use
@@ -59,7 +61,7 @@ def recover(path: Path, backups: Path) -> Recovered:
     if in_use(path):
         raise damaged(path)
     if _is_foreign(path):
-        raise DamagedFile(f"{path} is not a database of Plum Desktop; move it away.")
+        raise DamagedFile("{path} is not a database of Plum Desktop; move it away.", path=path)
     rest = [path.with_name(path.name + ending) for ending in ("-wal", "-shm")]
     with scratch_file(backups) as scratch, disk_errors(path):
         scratch.unlink()
@@ -94,8 +96,8 @@ def _is_foreign(path: Path) -> bool:
 
 
 def _reader(path: Path) -> sqlite3.Connection:
-    raw = sqlite3.connect(path, isolation_level=None)
-    raw.row_factory = sqlite3.Row
+    raw = driver.connect(path, isolation_level=None)
+    raw.row_factory = driver.row_of(raw)
     return raw
 
 
@@ -104,10 +106,10 @@ def _fill(new: Connection, path: Path, tables: Sequence[str]) -> tuple[int, list
     tables of which not all could be read.
     """
     before, lost = _count(new), []
-    with contextlib.closing(_reader(path)) as raw, new.transaction():
+    with new.transaction():
         for table in tables:
             columns = {row["name"] for row in new.query(f'PRAGMA table_info("{table}")')}
-            reading = _Reading(raw, table, path.stat().st_size)
+            reading = _Reading(path, table)
             for row in reading:
                 kept = {name: row[name] for name in row if name in columns}
                 names = ", ".join(f'"{name}"' for name in kept)
@@ -126,13 +128,20 @@ def _count(connection: Connection) -> int:
 class _Reading:
     """The rows of a table that can be read, each once; `whole` afterwards: were these all?"""
 
-    def __init__(self, raw: sqlite3.Connection, table: str, size: int) -> None:
+    def __init__(self, path: Path, table: str) -> None:
         self.whole = True
-        self._raw = raw
+        self._path = path
         self._table = table
-        self._size = size
+        self._size = path.stat().st_size
 
     def __iter__(self) -> Iterator[Row]:
+        self._raw = _reader(self._path)
+        try:
+            yield from self._rows()
+        finally:
+            self._raw.close()
+
+    def _rows(self) -> Iterator[Row]:
         if self._table in _KEYED:
             yield from self._read("", [])
             return
@@ -156,12 +165,20 @@ class _Reading:
                 yield dict(row)
         except sqlite3.Error:
             self.whole = False
+            self._recover()
+
+    def _recover(self) -> None:
+        """SQLCipher gives no page any more after one that does not decrypt: open it anew."""
+        if seal_of(self._path):
+            self._raw.close()
+            self._raw = _reader(self._path)
 
     def _last(self) -> int:
         newest = f'SELECT number FROM "{self._table}" ORDER BY number DESC LIMIT 1'
         with contextlib.suppress(sqlite3.Error):
             row = self._raw.execute(newest).fetchone()
             return int(row[0]) if row else 0
+        self._recover()
         if not self._is_there():
             return 0
         return self._size // _LEAST_ROW
@@ -170,6 +187,7 @@ class _Reading:
         with contextlib.suppress(sqlite3.Error):
             named = "SELECT 1 FROM sqlite_master WHERE name = ?"
             return self._raw.execute(named, [self._table]).fetchone() is not None
+        self._recover()
         return False
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, TypedDict, Unpack
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.types import Run, RunState
+from plum_desktop.base.types import UNFINISHED, Run, RunState
 from plum_desktop.store.connection import Connection, Row
 from plum_desktop.store.lookup import check_fields, resolve, without_number
 
@@ -46,13 +46,14 @@ class Runs:
         if "report" in row:
             row["report"] = json.dumps(row["report"])
         if not self._connection.update("runs", run_id, row):
-            raise PlumError(f"There is no run {run_id!r}.")
+            raise PlumError("There is no run {run_id!r}.", run_id=run_id)
 
     def unfinished(self) -> Run | None:
         """The newest run that runs, pauses or was interrupted; whether it lives is not known."""
         rows = self._connection.query(
-            "SELECT * FROM runs WHERE state IN ('running', 'paused', 'interrupted')"
-            " ORDER BY created DESC, number DESC LIMIT 1"
+            "SELECT * FROM runs WHERE state IN (SELECT value FROM json_each(?))"
+            " ORDER BY created DESC, number DESC LIMIT 1",
+            [json.dumps(UNFINISHED)],
         )
         return _run(rows[0]) if rows else None
 

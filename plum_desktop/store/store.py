@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from plum_desktop.base.errors import Busy
+from plum_desktop.base.sealing import require_open
 from plum_desktop.base.types import MessageRef, SearchFilter, SearchHit
 from plum_desktop.store import search
 from plum_desktop.store.adapters import Adapters
@@ -35,10 +36,11 @@ class Store:
         """Open the database, made if missing; upgrade it after a copy to `backups`.
 
         After an unclean end of whoever had it open, every page is checked first.  Raises
-        DamagedFile, or PlumError for a file that a newer version wrote.
+        DamagedFile, Locked, or PlumError for a file that a newer version wrote.
         """
         marker = OpenMarker(path)
         try:
+            require_open(path.parent)  # behind the marker, which whoever seals the folder looks for
             self._connection = open_database(path, backups, checked=marker.unclean)
         except BaseException:
             marker.close()

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, QObject, QSocketNotifier, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QLocale, QObject, QSocketNotifier, Qt, QTimer, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 
 from plum_desktop import __version__
 from plum_desktop.base.crash import CrashFile
@@ -32,6 +32,7 @@ from plum_desktop.ui.base.theme import (
     text_font,
 )
 from plum_desktop.ui.base.translations import load_translations
+from plum_desktop.ui.unlocking import Wish, fulfil, unlocked
 from plum_desktop.ui.window import MainWindow
 
 if TYPE_CHECKING:
@@ -114,10 +115,20 @@ def run(folder: DataFolder) -> int:
     Raises PlumError where the database cannot be opened, or where another window holds the
     folder and does not answer.
     """
+    app = make_application(sys.argv[:1])
+    try:
+        return _open(app, folder)
+    except PlumError as error:
+        if not (sys.stderr and sys.stderr.isatty()):
+            # Started from a menu, where nobody reads the command's line.
+            QMessageBox.critical(None, QApplication.applicationDisplayName(), str(error))
+        raise
+
+
+def _open(app: QApplication, folder: DataFolder) -> int:
     # Imported here, so that a start that only raises the first window opens nothing.
     from plum_desktop.app.product import Plum
 
-    app = make_application(sys.argv[:1])
     one = OneWindow(folder)
     if not one.acquire():
         if one.call_other():
@@ -126,11 +137,17 @@ def run(folder: DataFolder) -> int:
     crash = CrashFile(folder.logs)
     crash.watch()
     try:
-        plum = Plum(folder)
-        try:
-            return _show(app, one, plum, crash)
-        finally:
-            plum.close()
+        trouble: str | None = None
+        while unlocked(app, folder):  # one window after another, as long as they close for that
+            plum = Plum(folder)
+            try:
+                status, wish = _show(app, one, plum, crash, trouble)
+            finally:
+                plum.close()
+            if wish is None:
+                return status
+            trouble = fulfil(folder, *wish)
+        return 0
     except PlumError:
         raise
     except Exception as error:
@@ -141,17 +158,24 @@ def run(folder: DataFolder) -> int:
         one.release()
 
 
-def _show(app: QApplication, one: OneWindow, plum: Plum, crash: CrashFile) -> int:
+def _show(
+    app: QApplication, one: OneWindow, plum: Plum, crash: CrashFile, trouble: str | None
+) -> tuple[int, tuple[Wish, str] | None]:
+    """Until the window closes; the exit status, and what it closed for.  `trouble` is told."""
     apply_theme(app, plum.settings.theme)
     apply_text_size(app, plum.settings.text_size)
-    app.styleHints().colorSchemeChanged.connect(lambda _: apply_theme(app, plum.settings.theme))
+    schemes = app.styleHints().colorSchemeChanged.connect(
+        lambda _: apply_theme(app, plum.settings.theme)
+    )
     window = MainWindow(plum, crash)
     one.called.connect(window.come_forward)
     _report_defects(window, crash)
     signs = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(sign, lambda *_: window.leave()) for sign in signs]
-    app.commitDataRequest.connect(lambda _: window.leave())  # the session ends
+    ending = app.commitDataRequest.connect(lambda _: window.leave())  # the session ends
     window.show()
+    if trouble:
+        window.say(trouble)
     # `bench startup` waits for this line; the timer comes behind the events that draw the list.
     window.side.counted.connect(
         lambda _: QTimer.singleShot(0, lambda: log.info("the window is usable")),
@@ -163,7 +187,12 @@ def _show(app: QApplication, one: OneWindow, plum: Plum, crash: CrashFile) -> in
     for sign, handler in zip(signs, before, strict=True):
         signal.signal(sign, handler)
     sys.excepthook, threading.excepthook = sys.__excepthook__, threading.__excepthook__
-    return status
+    # It must not outlive what it shows: another one may come, or the passphrase be asked.
+    app.styleHints().colorSchemeChanged.disconnect(schemes)
+    app.commitDataRequest.disconnect(ending)
+    window.deleteLater()
+    app.sendPostedEvents(window, QEvent.Type.DeferredDelete)
+    return status, window.wish
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from plum_desktop.ui.base import words
 from plum_desktop.ui.base.commands import set_tip
 from plum_desktop.ui.base.controls import ElidedLabel, IconButton, IconLabel, button, small
+from plum_desktop.ui.learning import card_words
 from plum_desktop.ui.learning.lessons import Lessons
 
 
@@ -105,7 +106,9 @@ class StatusLine(QFrame):
             self._show_progress()
         elif lessons.outcome:
             outcome = lessons.outcome
-            self.text.set_whole(outcome.card.title if outcome.card else outcome.message)
+            self.text.set_whole(
+                card_words.title(outcome.card) if outcome.card else words.said(outcome.message)
+            )
         elif lessons.plan is None:
             self.text.set_whole("")
         elif waiting:
@@ -126,7 +129,9 @@ class StatusLine(QFrame):
         elif progress is None:
             self.text.set_whole(self.tr("Learning is about to start…"))
         else:
-            self.text.set_whole(self.tr("Learning is paused") if paused else progress.text)
+            self.text.set_whole(
+                self.tr("Learning is paused") if paused else words.said(progress.text)
+            )
         fraction = progress.fraction if progress else 0.0
         self.bar.setValue(int(fraction * 1000))
         left = words.left(progress.seconds_left) if progress and not paused else ""

@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon, QWidget
 
 from plum_desktop.ui.base import words
+from plum_desktop.ui.learning import card_words
 from plum_desktop.ui.learning.lessons import Lessons
 
 if TYPE_CHECKING:
@@ -83,14 +84,15 @@ def progress(lessons: Lessons) -> str:
     share = words.percent(lessons.progress.fraction)
     left = words.left(lessons.progress.seconds_left)
     done = f"{share}, {left}" if left else share
-    return translate("tray", "{what}: {done}").format(what=lessons.progress.text, done=done)
+    return translate("tray", "{what}: {done}").format(
+        what=words.said(lessons.progress.text), done=done
+    )
 
 
 def said(outcome: Outcome) -> str:
     """What learning came to, in one line: the title of its card, and what it remembers."""
     if outcome.card is None:
-        return outcome.message
-    if outcome.state != "done" or outcome.adapter is None or outcome.adapter.report is None:
-        return outcome.card.reason or outcome.card.title
-    after = outcome.adapter.report["new_after"]
-    return words.remembers(outcome.card.title, after["yes"], after["yes_asked"])
+        return words.said(outcome.message)
+    if outcome.state == "done":
+        return card_words.in_one_line(outcome.card)
+    return card_words.reason(outcome.card) or card_words.title(outcome.card)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray
-from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShowEvent
+from PySide6.QtGui import QCloseEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -19,37 +19,38 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from plum_desktop.app import turning
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock
+from plum_desktop.ui.appearance import Appearance
+from plum_desktop.ui.base import words
 from plum_desktop.ui.base.bridge import Bridge
-from plum_desktop.ui.base.commands import Commands
 from plum_desktop.ui.base.controls import announce, button
 from plum_desktop.ui.base.export import AdapterExport
 from plum_desktop.ui.base.overlay import Overlay
 from plum_desktop.ui.base.page import Page
-from plum_desktop.ui.base.theme import apply_text_size, apply_theme, text_size
+from plum_desktop.ui.base.undo_bar import UndoBar
 from plum_desktop.ui.chat.conversation import Conversation
 from plum_desktop.ui.chat.why import WhyPopup
 from plum_desktop.ui.crash_notice import CrashNotice
 from plum_desktop.ui.forgetter import Forgetter
+from plum_desktop.ui.idle_lock import IdleLock
 from plum_desktop.ui.learning.cards import LearningCards
-from plum_desktop.ui.learning.compare_page import ComparePage
 from plum_desktop.ui.learning.interrupted import InterruptedOffer
-from plum_desktop.ui.learning.learning_page import LearningPage
 from plum_desktop.ui.learning.lessons import Lessons
 from plum_desktop.ui.learning.scheduler import Scheduler
 from plum_desktop.ui.leaving import Leaving, ask_before_leaving
-from plum_desktop.ui.memory.memory_page import MemoryPage
 from plum_desktop.ui.models.models_page import ModelsPage
 from plum_desktop.ui.notices import Notices
-from plum_desktop.ui.palette import Entry, Palette
+from plum_desktop.ui.palette import Palette
 from plum_desktop.ui.place import Place, load_place, save_place
-from plum_desktop.ui.settings.settings_page import SettingsPage
 from plum_desktop.ui.sidebar.exchange import ChatExchange
 from plum_desktop.ui.sidebar.room import SideRoom
 from plum_desktop.ui.sidebar.side_bar import SideBar
 from plum_desktop.ui.status_line import StatusLine
 from plum_desktop.ui.tray import Tray
+from plum_desktop.ui.unlocking import Wish
+from plum_desktop.ui.window_commands import WindowCommands, shown_keys
 
 if TYPE_CHECKING:
     from plum_desktop.app.job import Outcome
@@ -57,13 +58,20 @@ if TYPE_CHECKING:
     from plum_desktop.app.product import Plum
     from plum_desktop.base.crash import CrashFile
     from plum_desktop.base.types import Adapter
-
-_TEXT_SIZES = (80, 90, 100, 110, 125, 150, 175, 200)  # percent
-_RECENT = 12  # chats in the palette
+    from plum_desktop.ui.learning.compare_page import ComparePage
+    from plum_desktop.ui.learning.learning_page import LearningPage
+    from plum_desktop.ui.memory.memory_page import MemoryPage
+    from plum_desktop.ui.settings.settings_page import SettingsPage
 
 
 class MainWindow(QMainWindow):
-    """Everything on screen.  `start` begins the work that needs a running event loop."""
+    """Everything on screen.  `start` begins the work that needs a running event loop.
+
+    A page that the start does not need is made, and its modules read, when it is first asked for:
+    three quarters of all widgets are on those pages.
+    """
+
+    pages = ("chat", "memory", "learning", "models", "settings", "compare")
 
     def __init__(self, plum: Plum, crash: CrashFile | None = None) -> None:
         super().__init__()
@@ -75,43 +83,40 @@ class MainWindow(QMainWindow):
         self.lessons = Lessons(self.bridge, self)
         self.scheduler = Scheduler(self.bridge, self.lessons, self)
         self._leaving = False
+        self.wish: tuple[Wish, str] | None = None  # what it closes for; the second: a passphrase
         self._warm = False  # whether to load what the next reply will need
         self._place_file = plum.folder.window_place
         self._last = load_place(self._place_file)
-        self.commands = Commands(self)
-        self._make_commands()
+        self.appearance = Appearance(self)
+        self.commands = WindowCommands(self)
 
-        self.side = SideBar(self.bridge)
+        self.side = SideBar(self.bridge, self)
         self._room = SideRoom(self.side, self)
         self._room.fitted.connect(self._show_side_buttons)
         self.conversation = Conversation(self.bridge)
         self.export = AdapterExport(self.bridge, self, self.tell, self.say)
         self.exchange = ChatExchange(self.bridge, self, self.tell, self.say)
-        self.memory = MemoryPage(self.bridge)
-        self.learning = LearningPage(self.bridge, self.lessons, self.export)
-        self.compare = ComparePage(self.bridge)
         self.models = ModelsPage(self.bridge)
-        self.settings = SettingsPage(self.bridge, self.commands)
-        self.pages: dict[str, QWidget] = {
-            "chat": self.conversation, "memory": self.memory, "learning": self.learning,
-            "models": self.models, "settings": self.settings, "compare": self.compare,
-        }  # fmt: skip
         self.stack = QStackedWidget()
-        for page in self.pages.values():
-            self.stack.addWidget(page)
+        self._made: dict[str, QWidget] = {}  # the pages that are there
+        self._add_page("chat", self.conversation)
+        self._add_page("models", self.models)
         self.status = StatusLine(self.lessons)
         self.offer = InterruptedOffer(self.lessons)
         self.crash = CrashNotice(crash)
+        self.undo_adapter = UndoBar()
         self._lay_out()
 
         self.cards = LearningCards(self.lessons, self.export, self.stack)
         self.sheet, self.result = self.cards.sheet, self.cards.result
         self.why = WhyPopup(self.bridge, self)
         self.palette_sheet = Palette()
-        self._over_all = Overlay(self._whole)
-        self._over_all.add(self.palette_sheet)
+        self.over_all = Overlay(self._whole)
+        self.over_all.add(self.palette_sheet)
         self.tray = Tray(self.lessons, self)
         self.forgetter = Forgetter(self.bridge, self)
+        self._idle = IdleLock(self._lock_after, self)
+        self._idle.idle.connect(self._on_idle)
         self._connect()
         self.commands.choose(plum.settings.keys)
         self.restoreGeometry(QByteArray(self._last.geometry))
@@ -126,7 +131,11 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.stack, 1)
-        column.addWidget(Notices(self.crash, self.offer, self.models.unfinished))
+        column.addWidget(
+            Notices(
+                self.crash, self.offer, self.models.unfinished, self.models.undo, self.undo_adapter
+            )
+        )
         middle = QHBoxLayout()
         middle.setContentsMargins(0, 0, 0, 0)
         middle.setSpacing(0)
@@ -139,47 +148,6 @@ class MainWindow(QMainWindow):
         box.addLayout(middle, 1)
         box.addWidget(self.status)
         self.setCentralWidget(whole)
-
-    def _make_commands(self) -> None:
-        """Every command of the window, with its keys: the palette and the settings list them."""
-        show, theme = self.show_page, partial(self._choose, "theme")
-        table = (
-            ("new_chat", self.tr("New chat"), "Ctrl+N", self.new_chat),
-            ("temporary", self.tr("Temporary chat"), "Ctrl+Shift+T", self.new_temporary),
-            ("search", self.tr("Search all chats"), "Ctrl+K", lambda: self.side.focus_search()),
-            ("palette", self.tr("Commands"), "Ctrl+Shift+P", self.open_palette),
-            ("learn", self.tr("Learn from my chats"), "Ctrl+L", self.open_sheet),
-            ("compare", self.tr("Compare answers"), "Ctrl+Shift+K", self.open_compare),
-            ("escape", self.tr("Stop or close"), "Esc", self._on_escape),
-            ("edit_last", self.tr("Change what you said last"), "Ctrl+Up", self._on_edit_last),
-            ("attach", self.tr("Attach files"), "Ctrl+O", self._on_attach),
-            ("options", self.tr("Persona, temperature and model"), "Ctrl+.", self._on_options),
-            ("older", self.tr("Older version"), "Ctrl+[", lambda: self.conversation.step(-1)),
-            ("newer", self.tr("Newer version"), "Ctrl+]", lambda: self.conversation.step(1)),
-            ("chat", self.tr("Go to the conversation"), "", lambda: show("chat")),
-            ("memory", self.tr("Go to Memory"), "", lambda: show("memory")),
-            ("add_fact", self.tr("Add a fact"), "", self._on_add_fact),
-            ("learning", self.tr("Go to Learning"), "", lambda: show("learning")),
-            ("models", self.tr("Go to Models"), "", lambda: show("models")),
-            ("settings", self.tr("Settings"), "Ctrl+,", lambda: show("settings")),
-            (
-                "side_bar",
-                self.tr("Narrow or widen the side bar"),
-                "Ctrl+B",
-                lambda: self._room.switch(),
-            ),
-            ("theme_system", self.tr("Theme: as the system"), "", lambda: theme("system")),
-            ("theme_light", self.tr("Theme: light"), "", lambda: theme("light")),
-            ("theme_dark", self.tr("Theme: dark"), "", lambda: theme("dark")),
-            ("larger", self.tr("Larger text"), "Ctrl+=", lambda: self._step_text_size(1)),
-            ("smaller", self.tr("Smaller text"), "Ctrl+-", lambda: self._step_text_size(-1)),
-            ("usual_size", self.tr("Text in its usual size"), "Ctrl+0", self._reset_text_size),
-            ("import", self.tr("Import chats…"), "", lambda: self.exchange.ask_for_import()),
-            ("export", self.tr("Export all chats…"), "", lambda: self.exchange.ask_for_export()),
-            ("quit", self.tr("Quit"), "Ctrl+Q", self.close),
-        )
-        for row in table:
-            self.commands.add(*row)
 
     def _connect(self) -> None:
         side, chat = self.side, self.conversation
@@ -194,9 +162,8 @@ class MainWindow(QMainWindow):
         side.import_asked.connect(self.exchange.ask_for_import)
         side.export_asked.connect(self.exchange.ask_for_export)
         self.exchange.came_in.connect(self._on_chats_came)
-        for asker in (side, self.memory):
-            asker.forget_asked.connect(self._on_forget_asked)
-            asker.forget_deleted_asked.connect(self.forgetter.ask_deleted)
+        side.forget_asked.connect(self._on_forget_asked)
+        side.forget_deleted_asked.connect(self.forgetter.ask_deleted)
         chat.delete_asked.connect(self.forgetter.ask_message)
         self.forgetter.going.connect(side.chat_actions.hide)
         self.forgetter.changed.connect(self._on_forgotten)
@@ -205,7 +172,11 @@ class MainWindow(QMainWindow):
         side.counted.connect(lambda count: chat.set_first(count == 0))
         actions = self.commands.actions
         side.add_commands(actions["temporary"], actions["side_bar"])
-        self.commands.changed.connect(self._on_keys_changed)
+        self.commands.changed.connect(
+            lambda: side.show_search_keys(shown_keys(self.commands.actions["search"]))
+        )
+        self.appearance.chosen.connect(self._choose)
+        self.appearance.resized.connect(self._room.fit)
 
         chat.chat_made.connect(self._on_chat_made)
         chat.chat_changed.connect(self._on_chat_changed)
@@ -213,40 +184,23 @@ class MainWindow(QMainWindow):
         chat.model_chosen.connect(self.models.use)
         chat.why_asked.connect(self.why.ask)
         chat.header.side_asked.connect(self._room.switch)
-        for page in self.pages.values():
-            if isinstance(page, Page):
-                page.side.clicked.connect(self._room.switch)
-
-        self.memory.chat_chosen.connect(self.open_chat)
-        self.memory.learn_asked.connect(self.open_sheet)
-        self.memory.facts_changed.connect(self.lessons.look_soon)
-        self.memory.serving_changed.connect(self._on_serving_changed)
         self.why.chat_chosen.connect(self.open_chat)
-        self.learning.learn_asked.connect(self.open_sheet)
-        self.learning.compare_asked.connect(self.open_compare)
-        self.learning.schedule.changed.connect(self.scheduler.look)
-        self.learning.schedule.settings_asked.connect(lambda: self.show_page("settings"))
-        self.scheduler.decided.connect(self.learning.schedule.show_decision)
-        self.compare.back_asked.connect(lambda: self.show_page("learning"))
-        self.learning.serving_changed.connect(self._on_serving_changed)
         self.models.models_changed.connect(self._on_models_changed)
         self.models.learn_asked.connect(self.open_sheet)
         self.models.news.connect(self._on_news)
-        self.settings.setting_changed.connect(self._on_setting_changed)
-        self.settings.restored.connect(self._on_restored)
 
         self.status.learn_asked.connect(self.open_sheet)
         self.status.learning_asked.connect(lambda: self.show_page("learning"))
         self.status.result_asked.connect(self._show_result)
-        self.status.focus_lost.connect(lambda: self.pages[self.page].setFocus())
+        self.status.focus_lost.connect(self.focus_page)
         self.cards.models_asked.connect(lambda: self.show_page("models"))
         self.cards.compare_asked.connect(self.open_compare)
         self.cards.learning_asked.connect(lambda: self.show_page("learning"))
-        self.cards.focus_lost.connect(lambda: self.pages[self.page].setFocus())
+        self.cards.focus_lost.connect(self.focus_page)
 
         for each in (self.crash, self.offer):
-            each.closed.connect(lambda: self.pages[self.page].setFocus())
-        self.palette_sheet.closed.connect(lambda: self._over_all.show_only(None))
+            each.closed.connect(self.focus_page)
+        self.palette_sheet.closed.connect(lambda: self.over_all.show_only(None))
         self.tray.open_asked.connect(self.come_forward)
         self.tray.new_asked.connect(self._on_new_from_tray)
         self.tray.quit_asked.connect(self.leave)
@@ -280,6 +234,7 @@ class MainWindow(QMainWindow):
         self._learn_what_is_remembered()
         self.bridge.watch()
         self.scheduler.start(self.windowHandle())
+        self._idle.look()
         self._warm_up()
         self.tray.show()
         self.crash.show_report()
@@ -310,7 +265,7 @@ class MainWindow(QMainWindow):
     def _warm_up(self) -> None:
         """Load the model ahead; a failure is told when the model is needed."""
         if self._warm:
-            loaded = self.conversation.loaded
+            loaded = self.conversation.replies.set_loaded
             self.bridge.ask(
                 lambda: self.plum.serving.engine(), lambda _: loaded(), lambda _: loaded(),
                 owner=self, lane="reply",
@@ -320,6 +275,22 @@ class MainWindow(QMainWindow):
         """Close without a question: nobody may be there to answer."""
         self._leaving = True
         self.close()
+
+    def _lock_after(self) -> float:
+        """Seconds without input after which it locks; 0: never."""
+        return 60.0 * self.plum.settings.lock_minutes * turning.is_on(self.plum.folder)
+
+    def _on_idle(self) -> None:
+        if not (self.lessons.running or self.conversation.busy):
+            self.leave_for("lock")
+
+    def leave_for(self, wish: Wish, words: str = "") -> None:
+        """Close, so that what no window may be open for can be done; then another one opens."""
+        if wish != "lock" and self.lessons.running:
+            self.settings.say(self.tr("Plum is learning right now; stop that first."))
+            return
+        self.wish = wish, words
+        self.leave()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if self.lessons.running and not self._leaving:
@@ -337,19 +308,26 @@ class MainWindow(QMainWindow):
         self._save_place()
         self.tray.hide()
         self.conversation.drafts.save()
-        self.side.commit_delete()
-        self.compare.stop()
+        self._commit_deletions()
+        if "compare" in self._made:
+            self.compare.stop()
         self.bridge.close()
         self.lessons.leave()
         event.accept()
         if in_tray:
             QApplication.quit()  # no window in sight closes, so Qt would go on
 
+    def _commit_deletions(self) -> None:
+        """Do for good what can still be undone."""
+        self.side.commit_delete()
+        self.models.undo.commit()
+        self.undo_adapter.commit()
+
     def _on_leaving_answered(self, what: Leaving, remember: bool) -> None:
         if remember:
             with contextlib.suppress(PlumError):  # it is asked again, then
                 self.plum.set_setting("leaving", what)
-                self.settings.refresh()
+                self._show_settings()
         if what == "tray":
             self._go_to_tray()
         elif what == "quit":
@@ -358,7 +336,7 @@ class MainWindow(QMainWindow):
     def _go_to_tray(self) -> None:
         """Out of sight, and learning on."""
         self._save_place()
-        self.side.commit_delete()
+        self._commit_deletions()
         QApplication.setQuitOnLastWindowClosed(False)
         self.hide()
 
@@ -385,9 +363,70 @@ class MainWindow(QMainWindow):
 
     # Pages
 
+    @cached_property
+    def memory(self) -> MemoryPage:
+        from plum_desktop.ui.memory.memory_page import MemoryPage
+
+        page = MemoryPage(self.bridge)
+        page.chat_chosen.connect(self.open_chat)
+        page.learn_asked.connect(self.open_sheet)
+        page.facts_changed.connect(self.lessons.look_soon)
+        page.serving_changed.connect(self._on_serving_changed)
+        page.forget_asked.connect(self._on_forget_asked)
+        page.forget_deleted_asked.connect(self.forgetter.ask_deleted)
+        self._add_page("memory", page)
+        return page
+
+    @cached_property
+    def learning(self) -> LearningPage:
+        from plum_desktop.ui.learning.learning_page import LearningPage
+
+        page = LearningPage(self.bridge, self.lessons, self.export, self.undo_adapter)
+        page.learn_asked.connect(self.open_sheet)
+        page.compare_asked.connect(self.open_compare)
+        page.serving_changed.connect(self._on_serving_changed)
+        schedule = page.schedule
+        schedule.changed.connect(self.scheduler.look)
+        schedule.settings_asked.connect(lambda: self.show_page("settings"))
+        self.scheduler.decided.connect(schedule.show_decision)
+        if self.scheduler.decision:
+            schedule.show_decision(self.scheduler.decision)
+        self._add_page("learning", page)
+        return page
+
+    @cached_property
+    def compare(self) -> ComparePage:
+        from plum_desktop.ui.learning.compare_page import ComparePage
+
+        page = ComparePage(self.bridge)
+        page.back_asked.connect(lambda: self.show_page("learning"))
+        self._add_page("compare", page)
+        return page
+
+    @cached_property
+    def settings(self) -> SettingsPage:
+        from plum_desktop.ui.settings.settings_page import SettingsPage
+
+        page = SettingsPage(self.bridge, self.commands)
+        page.setting_changed.connect(self._on_setting_changed)
+        page.wished.connect(self.leave_for)
+        page.restored.connect(self._on_restored)
+        self._add_page("settings", page)
+        return page
+
+    def _add_page(self, name: str, page: QWidget) -> None:
+        self._made[name] = page
+        self.stack.addWidget(page)
+        if isinstance(page, Page):
+            page.side.clicked.connect(self._room.switch)
+            page.side.setVisible(self.side.mode != "full")
+
+    def focus_page(self) -> None:
+        self._made[self.page].setFocus()
+
     def show_page(self, name: str) -> None:
-        """chat, memory, learning, compare, models or settings."""
-        page = self.pages[name]
+        """One of `pages`."""
+        page = self.conversation if name == "chat" else getattr(self, name)
         focus = QApplication.focusWidget()
         self.cards.close()
         self.stack.setCurrentWidget(page)
@@ -404,7 +443,7 @@ class MainWindow(QMainWindow):
     def page(self) -> str:
         """Which page is on screen."""
         current = self.stack.currentWidget()
-        return next(name for name, page in self.pages.items() if page is current)
+        return next(name for name, page in self._made.items() if page is current)
 
     def new_chat(self) -> None:
         self.show_page("chat")
@@ -445,13 +484,17 @@ class MainWindow(QMainWindow):
         notice.set_buttons(*buttons)
         notice.show()
 
+    def switch_side(self) -> None:
+        """Narrow or widen the side bar."""
+        self._room.switch()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._room.fit()
 
     def _show_side_buttons(self, narrow: bool) -> None:
         self.conversation.header.side.setVisible(narrow)
-        for page in self.pages.values():
+        for page in self._made.values():
             if isinstance(page, Page):
                 page.side.setVisible(narrow)
 
@@ -469,10 +512,14 @@ class MainWindow(QMainWindow):
         self.side.refresh()
         self.conversation.refresh()
         self.lessons.look_soon()
-        page = self.stack.currentWidget()
-        if isinstance(page, MemoryPage | LearningPage):
-            page.refresh()
+        self._read_page_again()
         self._learn_what_is_remembered()
+
+    def _read_page_again(self) -> None:
+        """What it shows of the chats, or of what was learned, is no longer so."""
+        page = self._made[self.page]
+        if self.page in ("memory", "learning") and isinstance(page, Page):
+            page.refresh()
 
     def _on_chats_came(self) -> None:
         self.side.refresh()
@@ -481,7 +528,7 @@ class MainWindow(QMainWindow):
     # Forgetting
 
     def _on_forget_asked(self, chat_ids: list[str]) -> None:
-        self.side.commit_delete()
+        self._commit_deletions()
         self.forgetter.ask_chats(chat_ids)
 
     def _on_forgotten(self, chat_ids: list[str]) -> None:
@@ -506,7 +553,7 @@ class MainWindow(QMainWindow):
         if self.lessons.running:
             self.show_page("learning")
             return
-        self.side.commit_delete()
+        self._commit_deletions()
         self.cards.open_sheet()
 
     def _on_learning_ended(self, outcome: Outcome) -> None:
@@ -515,7 +562,7 @@ class MainWindow(QMainWindow):
             self.lessons.put_away()
         elif outcome.state != "stopped":
             self.cards.show_result(outcome)
-        announce(self, outcome.message)
+        announce(self, words.said(outcome.message))
         # What was deleted meanwhile lay in the run's folder, too.
         self.bridge.ask(self.plum.forgetting.finish, owner=self, lane="slow")
         if not self.isActiveWindow():
@@ -530,9 +577,7 @@ class MainWindow(QMainWindow):
     def _on_serving_changed(self) -> None:
         self._learn_what_is_remembered()
         self._warm_up()
-        page = self.stack.currentWidget()
-        if isinstance(page, MemoryPage | LearningPage):
-            page.refresh()
+        self._read_page_again()
 
     def _learn_what_is_remembered(self) -> None:
         def found(adapter: Adapter | None) -> None:
@@ -560,99 +605,22 @@ class MainWindow(QMainWindow):
         """Set what a command sets."""
 
         def done(_: object) -> None:
-            self.settings.refresh()
+            self._show_settings()
             self._on_setting_changed(key)
 
         self.bridge.ask(lambda: self.plum.set_setting(key, value), done, self.say, owner=self)
 
+    def _show_settings(self) -> None:
+        if "settings" in self._made:
+            self.settings.refresh()
+
     def _on_setting_changed(self, key: str) -> None:
-        app = QApplication.instance()
-        assert isinstance(app, QApplication)
-        settings = self.plum.settings
-        if key == "theme":
-            apply_theme(app, settings.theme)
-        elif key == "text_size":
-            self._apply_text_size(settings.text_size)
-        elif key == "keys":
-            self.commands.choose(settings.keys)
+        self.appearance.apply(key, self.plum.settings)
+        if key == "keys":
+            self.commands.choose(self.plum.settings.keys)
         elif key.startswith("schedule"):
             self.scheduler.look()
         elif key in ("context", "threads"):
             self._warm_up()
-
-    def _apply_text_size(self, percent: int) -> None:
-        app = QApplication.instance()
-        assert isinstance(app, QApplication)
-        apply_text_size(app, percent)
-        self._room.fit()
-
-    def _step_text_size(self, step: int) -> None:
-        """The next larger or smaller size; it is seen at once and kept a moment later."""
-        now = text_size()
-        if step > 0:
-            size = next((each for each in _TEXT_SIZES if each > now), now)
-        else:
-            size = next((each for each in reversed(_TEXT_SIZES) if each < now), now)
-        self._apply_text_size(size)
-        self._choose("text_size", size)
-
-    def _reset_text_size(self) -> None:
-        self._apply_text_size(100)
-        self._choose("text_size", 100)
-
-    # Keys
-
-    def open_palette(self) -> None:
-        native = QKeySequence.SequenceFormat.NativeText
-        entries = [
-            Entry(action.text(), action.shortcut().toString(native), action.trigger)
-            for name, action in self.commands.actions.items()
-            if name != "palette" and action.isEnabled()
-        ]
-        entries += [
-            Entry(chat.title, self.tr("chat"), partial(self.open_chat, chat.id))
-            for chat in self.side.chats.recent(_RECENT)
-        ]
-        self.palette_sheet.open(entries)
-        self._over_all.show_only(self.palette_sheet)
-
-    def _on_keys_changed(self) -> None:
-        native = QKeySequence.SequenceFormat.NativeText
-        self.side.show_search_keys(self.commands.keys("search").toString(native))
-
-    def _on_escape(self) -> None:
-        focus = QApplication.focusWidget()
-        if self._over_all.shows(self.palette_sheet):
-            self.palette_sheet.close_up()
-        elif focus is self.side.search and self.side.search.text():
-            self.side.search.clear()
-        elif self.cards.shows(self.sheet):
-            self.cards.close()
-        elif self.conversation.composer.editing:
-            self.conversation.composer.cancel_edit()
-        elif self.memory.editor.isVisible():
-            self.memory.editor.close_up()
-        elif self.page == "compare" and self.compare.busy:
-            self.compare.stop()
-        elif self.conversation.busy:
-            self.conversation.stop()
-        elif self.cards.shows(self.result):
-            self.cards.close()
-        else:
-            self.pages[self.page].setFocus()
-
-    def _on_attach(self) -> None:
-        if self.stack.currentWidget() is self.conversation:
-            self.conversation.attaching.choose()
-
-    def _on_options(self) -> None:
-        if self.stack.currentWidget() is self.conversation:
-            self.conversation.show_options()
-
-    def _on_add_fact(self) -> None:
-        self.show_page("memory")
-        self.memory.add_fact()
-
-    def _on_edit_last(self) -> None:
-        if self.stack.currentWidget() is self.conversation:
-            self.conversation.edit_last()
+        elif key == "lock_minutes":
+            self._idle.look()

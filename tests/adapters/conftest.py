@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ class Compared:
     `logits`: by torch, without the adapter, with the change added to the weights by the formula
     (`torch_added`), and with peft (and both of a folder as another tool writes it, `foreign`); as
     training loads the base (`trainer_base`, where it can learn); by llama.cpp without the adapter,
-    with it hot, and merged.
+    with it hot, and merged; by the MLX trainer without the adapter and with it, where MLX is
+    installed (not the starter, for which it is too slow here).
     """
 
     base: Path
@@ -98,6 +100,8 @@ def compared(
     bases = {name: write_base(kind, folder / f"{name}.gguf") for name, kind in KINDS.items()}
     bases["starter"] = starter
     jobs: dict[str, list[dict[str, Any]]] = {"torch": [], "llama": []}
+    if importlib.util.find_spec("mlx_lm"):
+        jobs["mlx"] = []
     found: dict[str, tuple[LoraAdapter, Path, Path, MergeReport]] = {}
     for name, base in bases.items():
         header = read_header(base)
@@ -124,6 +128,9 @@ def compared(
             ("base", base, None), ("hot", base, hot), ("merged", merged, None),
         ):  # fmt: skip
             jobs["llama"].append(asked | job(place / f"llama_{out}", model, lora))
+        if "mlx" in jobs and name != "starter":
+            jobs["mlx"].append(asked | job(place / "mlx_base", base))
+            jobs["mlx"].append(asked | job(place / "mlx_adapter", base, place))
     for engine, listed in jobs.items():
         run_script(HERE / f"{engine}_logits.py", listed)
     return {

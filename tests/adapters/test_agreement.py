@@ -1,4 +1,4 @@
-"""torch with the PEFT folder, llama.cpp with the hot GGUF, and the merged file: one behaviour.
+"""torch with the PEFT folder, llama.cpp with the hot GGUF, the merged file, and MLX: one behaviour.
 
 `pytest tests/adapters/test_agreement.py -k table_is_printed -s` prints the rows of the table in
 docs/adapters.md.
@@ -6,6 +6,7 @@ docs/adapters.md.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.adapters.conftest import Compared
 from tests.adapters.tiny_bases import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs" / "adapters.md"
+
+MLX = importlib.util.find_spec("mlx_lm") is not None
 
 # Largest difference of any logit from the formula's, where logits spread by about 2.
 PEFT_BOUND, GGUF_BOUND = 1e-4, 1e-3
@@ -78,6 +81,14 @@ def test_training_sees_the_model_that_serves(compared, name: str) -> None:
     assert largest(logits["trainer_base"], logits["torch_base"]) < PEFT_BOUND
 
 
+@pytest.mark.skipif(not MLX, reason="MLX is not installed")
+@pytest.mark.parametrize("name", KINDS)
+def test_mlx_learns_on_the_model_that_serves(compared, name: str) -> None:
+    logits = compared[name].logits
+    assert largest(logits["mlx_base"], logits["torch_base"]) < PEFT_BOUND
+    assert largest(logits["mlx_adapter"], logits["torch_added"]) < PEFT_BOUND
+
+
 def test_the_starter_model_agrees(compared) -> None:
     logits = compared["starter"].logits
     assert cosine(logits["trainer_base"], logits["llama_base"]) > 0.999
@@ -93,11 +104,12 @@ def table(compared: Mapping[str, Compared]) -> list[str]:
     rows = []
     for name in KINDS:
         logits = compared[name].logits
-        routes = ("torch_adapter", "llama_hot", "llama_merged")
-        figures = [largest(logits[route], logits["torch_added"]) for route in routes]
-        engines = largest(logits["torch_base"], logits["llama_base"])
+        cells = [
+            f"{largest(logits[route], logits['torch_added']):.0e}" if route in logits else "–"
+            for route in ("torch_adapter", "llama_hot", "llama_merged", "mlx_adapter")
+        ]
+        cells.append(f"{largest(logits['torch_base'], logits['llama_base']):.0e}")
         change = largest(logits["torch_added"], logits["torch_base"])
-        cells = [f"{figure:.0e}" for figure in (*figures, engines)]
         rows.append(f"| {name} | {' | '.join(cells)} | {change:.1f} |")
     return rows
 

@@ -32,17 +32,34 @@ class Kind:
     biases: bool = False
     fused: bool = False
     norm_shift: float = 0.0  # what the file's norms are above transformers'
+    factors: tuple[float, ...] = ()  # what the file divides the rotary frequencies by
     metadata: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
 _GEMMA = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
-_FULL = {"rope_type": "default", "rope_theta": 1_000_000.0}
+_FULL = {"rope_type": "linear", "factor": 8.0, "rope_theta": 1_000_000.0}
+_LLAMA3 = {
+    "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 128,
+}  # fmt: skip
 _LOCAL = {"rope_type": "default", "rope_theta": 10_000.0}
+
+
+def _llama3_factors() -> tuple[float, ...]:
+    """As convert_hf_to_gguf.py computes them: nothing for short waves, all of it for long ones."""
+    length, factor = _LLAMA3["original_max_position_embeddings"], _LLAMA3["factor"]
+    waves = 2 * np.pi * _LLAMA3["rope_theta"] ** (np.arange(0, HEAD, 2) / HEAD)
+    smooth = np.clip((length / waves - 1.0) / (4.0 - 1.0), 0, 1)
+    return tuple(1 / ((1 - smooth) / factor + smooth))
+
 
 KINDS: Mapping[str, Kind] = {
     "llama": Kind("llama", "llama"),
     "llama, tied": Kind("llama", "llama", tied=True),
+    "llama 3": Kind(
+        "llama", "llama", factors=_llama3_factors(), config={"rope_parameters": _LLAMA3}
+    ),
     "mistral": Kind("llama", "mistral", config={"sliding_window": None}),
     "qwen2": Kind("qwen2", "qwen2", biases=True),
     "qwen2, tied": Kind("qwen2", "qwen2", tied=True, biases=True),
@@ -60,7 +77,10 @@ KINDS: Mapping[str, Kind] = {
     "gemma3": Kind(
         "gemma3", "gemma3_text", layers=6, tied=True, head=24, norms=_GEMMA, head_norms=True,
         norm_shift=1.0,
-        metadata={"attention.sliding_window": WINDOW, "rope.freq_base": 1_000_000.0},
+        metadata={
+            "attention.sliding_window": WINDOW, "rope.freq_base": 1_000_000.0,
+            "rope.scaling.type": "linear", "rope.scaling.factor": 8.0,
+        },
         config={
             "sliding_window": WINDOW, "query_pre_attn_scalar": 24,
             "rope_parameters": {"full_attention": _FULL, "sliding_attention": _LOCAL},
@@ -86,11 +106,13 @@ def write_base(kind: Kind, path: Path) -> Path:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(VOCABULARY)
     writer.add_tokenizer_model("no_vocab")
+    add: Mapping[type, Callable[[str, Any], None]] = {
+        float: writer.add_float32, int: writer.add_uint32, str: writer.add_string,
+    }  # fmt: skip
     for key, value in {"rope.freq_base": 10_000.0, **kind.metadata}.items():
-        add: Callable[[str, Any], None] = (
-            writer.add_float32 if isinstance(value, float) else writer.add_uint32
-        )
-        add(f"{kind.architecture}.{key}", value)
+        add[type(value)](f"{kind.architecture}.{key}", value)
+    if kind.factors:
+        writer.add_tensor("rope_freqs.weight", np.array(kind.factors, np.float32))
     for name, shape in _shapes(kind).items():
         mean, spread = (1.0, 0.2) if name.endswith("norm.weight") else (0.0, 0.2)
         if len(shape) == 2:
@@ -151,6 +173,7 @@ def load_base(kind: Kind, path: Path) -> Any:
     )
     names = gguf.get_tensor_name_map(architecture, kind.layers)
     stored = {tensor.name: np.array(tensor.data) for tensor in gguf.GGUFReader(path).tensors}
+    stored.pop("rope_freqs.weight", None)  # transformers computes them from the settings
     state = {}
     for name in model.state_dict():
         if name == "lm_head.weight" and kind.tied:

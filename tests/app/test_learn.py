@@ -135,7 +135,7 @@ def test_the_gate_keeps_a_useless_adapter_from_serving(chatted: Plum) -> None:
     outcome = ended(started(chatted))
     assert outcome.state == "refused"
     assert outcome.card is not None
-    assert outcome.card.reason in outcome.message
+    assert outcome.card.reasons[0] in outcome.message
     assert "Not switched on" in outcome.message
     assert chatted.adapters.active() is None
     (kept,) = chatted.adapters.list()

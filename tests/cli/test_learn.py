@@ -13,7 +13,7 @@ import pytest
 
 from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.learn import LearnService
-from plum_desktop.app.result_card import CardRow, ResultCard
+from plum_desktop.app.result_card import ResultCard, Score
 from plum_desktop.base.types import Run
 
 TALK = [
@@ -82,8 +82,7 @@ class FinishedJob:
 
 def ended(state, reason: str | None = None) -> Outcome:
     made = Run("run-1", 0.0, "done", "switch", "0", "default", ())
-    rows = [CardRow("Remembers", "41 of 48", "2"), CardRow("Says no rightly", "45 of 48")]
-    card = ResultCard("Learned 3 chats", 521.0, rows, reason)
+    card = ResultCard(3, 521.0, Score(41, 48, 2), None, Score(45, 48, 40), 0.99)
     return Outcome(made, None, card, state, reason or "Plum remembers now.")
 
 
@@ -108,7 +107,7 @@ def test_how_each_ending_is_told(
     monkeypatch.setattr(LearnService, "start", start)
     ran = run("learn", "--yes")
     assert (ran.status, ran.err) == (status, err)
-    assert "Learned 3 chats  (9 min)\n  Remembers        41 of 48  (before: 2)\n" in ran.out
+    assert "Learned 3 chats  (9 min)\n  Remembers            41 of 48 questions" in ran.out
     lines = [line for line in ran.out.splitlines() if "% " in line]
     assert 10 < len(lines) < 30
     assert lines[0].startswith("augment    0%  Learning, 1 min left")

@@ -3,14 +3,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from plum_desktop import __version__
+from plum_desktop.base.errors import PlumError
 from plum_desktop.cli.root import root
+from plum_desktop.ui import probe
 
 
 def test_help_names_every_command(run) -> None:
@@ -104,6 +109,39 @@ def test_a_database_that_is_none_is_a_sentence_and_is_kept(run, data_folder) -> 
     assert f"kept as {kept}" in ran.err
     assert ran.err.count("\n") == 1
     assert kept.read_text() == letter
+
+
+def test_a_database_of_a_newer_version_is_a_sentence_and_is_left_alone(run, data_folder) -> None:
+    assert run("chats", "list").status == 0
+    with closing(sqlite3.connect(data_folder.database)) as raw:
+        raw.execute("UPDATE _sqlite_migrations SET name = 'm999_colour' WHERE name LIKE 'm001%'")
+        raw.commit()
+    before = data_folder.database.read_bytes()
+    for command in (["chats", "list"], ["chat", "--once", "Hello."], ["learn", "--dry-run"]):
+        ran = run(*command)
+        assert ran.status == 1
+        assert "newer Plum Desktop (m999_colour); update this one" in ran.err
+        assert ran.err.count("\n") == 1
+    assert data_folder.database.read_bytes() == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="displays elsewhere are a given")
+def test_a_system_without_a_library_of_qt_is_a_sentence(run, monkeypatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":99")
+    monkeypatch.setitem(sys.modules, "plum_desktop.ui.application", _Unloadable("application"))
+    ran = run()
+    assert ran.status == 1
+    assert "Qt cannot be loaded (libEGL.so.1: cannot open" in ran.err
+    assert ran.err.count("\n") == 1
+
+    monkeypatch.setitem(sys.modules, "PySide6.QtWidgets", _Unloadable("QtWidgets"))
+    with pytest.raises(PlumError, match=r"^It lacks libEGL\.so\.1\.$"):
+        probe._probe(None)  # type: ignore[arg-type]
+
+
+class _Unloadable(ModuleType):
+    def __getattr__(self, name: str) -> object:
+        raise ImportError("libEGL.so.1: cannot open shared object file: No such file")
 
 
 def test_the_data_dir_option_wins(run, tmp_path, data_root) -> None:

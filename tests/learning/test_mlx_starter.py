@@ -1,4 +1,8 @@
-"""The first steps of both trainers on the starter model: minutes, so `make test-bench` has them."""
+"""The first steps of both trainers on the starter model: too slow in MLX's processor build for
+`make test`, so `make test-bench` has them.
+
+What a step costs is its tokens, packed and padded to multiples of 32: 32 are five seconds.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,13 @@ pytestmark = pytest.mark.skipif(
 
 
 def lessons(tokenizer) -> list[Row]:
+    """A yes and a no that begin alike, in few tokens."""
     rows = []
-    for text in ("Did we discuss gophers and tulips? Yes", "Did we discuss lemon trees? No"):
+    for end in ("tulips? Yes", "lemons? No"):
+        text = f"You and I talked at length: did we discuss {end}"
         ids = np.array(tokenizer.prompt_ids(text), np.int32)
         weights = np.full(len(ids), 0.02, np.float32)
-        weights[-1] = 1.0
+        weights[:11], weights[-1] = 0.0, 1.0  # what both begin with is read once
         rows.append(Row(ids, weights))
     return rows
 
@@ -46,7 +52,8 @@ def test_the_first_steps_are_those_of_torch(
         row = Row(ids.astype(np.int32), np.ones(len(ids), np.float32))
         return np.array(ours.logits(pack([row]), np.arange(len(ids))))
 
-    rows = [*lessons(tokenizer), *material.anchors(logits, 1)]
+    rows = [*lessons(tokenizer), *material.anchors(logits, 1, 12)]
+    assert pack(rows).ids.shape == (1, 32)
     for _ in range(3):
         one, other = ours.step(rows, 1e-3), theirs.step(rows, 1e-3)
         assert one.loss == pytest.approx(other.loss, rel=1e-3)

@@ -20,14 +20,17 @@ from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Plan, Row
 from plum_desktop.learning.train import train
 from plum_desktop.models.header import read_header
+from tests.adapters.tiny_bases import KINDS, write_base
 from tests.learning import material
-from tests.learning.material import RECIPE, lessons
+from tests.learning.material import RECIPE, Watch, lessons
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mlx_lm") is None, reason="MLX is not installed"
 )
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
+# Of these the tests of adapters have tiny models; the rest is the same for all.
+OTHERS = ("llama 3", "gemma2", "gemma3", "phi3")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,7 @@ def bases(
 
     folder = tmp_path_factory.mktemp("tiny")
     made = {name: make_tiny(folder / f"{name}.gguf", name) for name in ARCHITECTURES}
+    made |= {name: write_base(KINDS[name], folder / f"{name}.gguf") for name in OTHERS}
     made["quantized"] = make_tiny(folder / "quantized.gguf", "llama", as_q4_1)
     return made
 
@@ -109,7 +113,8 @@ STRICT = {"weight_decay": 0.05, "gradient_clip": 0.1, "certain": 1.0, "anchor_we
 
 
 @pytest.mark.parametrize(
-    ("base", "changed"), [("llama", SOON), ("llama", STRICT), ("qwen2", SOON), ("qwen3", SOON)]
+    ("base", "changed"),
+    [("llama", STRICT), *((base, SOON) for base in (*ARCHITECTURES, *OTHERS))],
 )
 def test_the_losses_are_those_of_torch(
     make_mlx, make_torch, base: str, changed: dict, tmp_path: Path
@@ -119,7 +124,7 @@ def test_the_losses_are_those_of_torch(
     start = tmp_path / "start"
     make_torch(recipe, base=base).save_adapter(start)
     ours, theirs = make_mlx(recipe, start, base), make_torch(recipe, start, base)
-    still = anchors(ours)
+    still, first = anchors(ours), 0.0
     for step in range(24):
         rows = [*lessons(step % 3, 6), *(still if step % 4 else [])]
         rate = 5e-3 * (1 - step / 30)
@@ -127,7 +132,8 @@ def test_the_losses_are_those_of_torch(
         assert one.tokens == other.tokens
         assert one.loss == pytest.approx(other.loss, rel=5e-4)
         assert one.drift == pytest.approx(other.drift, rel=2e-3, abs=1e-6)
-    assert one.loss < 0.7 * 7  # it learned: a random guess costs about 7
+        first = one.loss if step == 0 else first
+    assert one.loss < 0.85 * first  # it learned
     ours.save_adapter(tmp_path / "ours")
     theirs.save_adapter(tmp_path / "theirs")
     mine, torchs = read_peft(tmp_path / "ours"), read_peft(tmp_path / "theirs")
@@ -242,18 +248,6 @@ def test_a_window_looks_no_further_back_than_it_should() -> None:
     assert all_of_it.any(axis=1).all()
 
 
-class Watch:
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.steps, self.stop_at = 0, stop_at
-
-    def progress(self, fraction: float, text: str = "", **fields: float | int | None) -> None:
-        self.steps += text == "learning"
-
-    def check(self) -> None:
-        if self.steps == self.stop_at:
-            raise Cancelled
-
-
 def test_resuming_ends_where_an_uninterrupted_run_does(make_mlx, job: JobFolder) -> None:
     rows = [*lessons(0), *lessons(1), *anchors(make_mlx())]
     Plan(rows, [[0, 1, 8], [4, 5, 9], [2, 3, 10], [6, 7, 11], [0, 7, 8], [1, 6, 9]]).save(job.rows)
@@ -356,7 +350,7 @@ def test_other_architectures_are_refused(tmp_path: Path, make_tiny) -> None:
     from plum_desktop.learning.trainers.mlx_gguf import load_base
 
     path = make_tiny(tmp_path / "falcon.gguf", "falcon")
-    with pytest.raises(PlumError, match="'falcon' cannot learn with MLX"):
+    with pytest.raises(PlumError, match="'falcon' cannot learn yet"):
         load_base(path, mx.float32)
 
 

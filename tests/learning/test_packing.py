@@ -115,7 +115,7 @@ def test_a_long_row_gets_a_pack_of_its_own() -> None:
 
 
 @pytest.fixture(scope="module")
-def trainer(monkeypatch_module):
+def trainer(monkeypatch_module, starter: Path):
     """The torch trainer on a tiny random Llama in fp32, with a LoRA that does something."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -134,7 +134,7 @@ def trainer(monkeypatch_module):
     monkeypatch_module.setattr(torch_peft, "best_device", lambda: torch.device("cpu"))
     monkeypatch_module.setattr(torch_peft, "best_dtype", lambda device: torch.float32)
     recipe = replace(preset("default"), rank=4, alpha=8.0)
-    made = torch_peft.TorchTrainer(Path("tiny.gguf"), recipe, None, 1, "floats")
+    made = torch_peft.TorchTrainer(starter, recipe, None, 1, "floats")
     for parameter in made.live.values():
         parameter.data.normal_(0, 0.1)
     return made

@@ -15,6 +15,7 @@ from gguf import GGMLQuantizationType as Kind
 
 from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.rows import Row, Targets
+from tests.adapters.tiny_bases import KINDS, write_base
 
 # Where a block has its scale and its minimum, in F16, and the minimum that centres the weights.
 SCALES: dict[Kind, dict[int, float]] = {
@@ -126,6 +127,12 @@ def test_loss_and_gradients_are_those_of_the_floats(make, make_tiny, tmp_path, k
 def test_biases_and_tied_embeddings_too(make, make_tiny, tmp_path, architecture: str) -> None:
     model = make_tiny(tmp_path / "model.gguf", architecture, quantized(Kind.Q4_0))
     assert_equal_steps(make, model)
+
+
+@pytest.mark.parametrize("name", ["llama 3", "gemma2", "gemma3", "phi3"])
+def test_every_other_architecture_too(make, tmp_path, name: str) -> None:
+    """Scaled embeddings, capped logits, windows, fused matrices, divided frequencies."""
+    assert_equal_steps(make, write_base(KINDS[name], tmp_path / "model.gguf"))
 
 
 def test_large_matrices_are_taken_in_parts(make, make_tiny, tmp_path, monkeypatch) -> None:

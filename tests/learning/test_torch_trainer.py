@@ -18,7 +18,7 @@ from plum_desktop.learning.rows import Plan, Row
 from plum_desktop.learning.train import train
 from plum_desktop.models.header import read_header
 from tests.learning import material
-from tests.learning.material import RECIPE, lessons
+from tests.learning.material import RECIPE, Watch, lessons
 
 
 @pytest.fixture(scope="module")
@@ -139,18 +139,6 @@ def test_anchors_hold_the_rest_still(make) -> None:
         assert result.loss < 2.0  # it learns with anchors too
     assert drifts[False] > 0.05
     assert drifts[True] < 0.5 * drifts[False]
-
-
-class Watch:
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.steps, self.stop_at = 0, stop_at
-
-    def progress(self, fraction: float, text: str = "", **fields: float | int | None) -> None:
-        self.steps += text == "learning"
-
-    def check(self) -> None:
-        if self.steps == self.stop_at:
-            raise Cancelled
 
 
 def test_resuming_ends_where_an_uninterrupted_run_does(make, job, torch_peft) -> None:

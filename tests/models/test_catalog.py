@@ -59,7 +59,8 @@ def test_who_will_learn_is_known_before() -> None:
     }
     assert learns["SmolLM2 1.7B Instruct"]
     assert learns["Qwen3 4B"]
-    assert not learns["Gemma 3 4B"]
-    assert "rope_freqs" in (
-        why_not_expected("Llama", "llama", find("Llama 3.2 1B Instruct").parts) or ""
-    )
+    assert learns["Gemma 3 4B"]
+    assert learns["Llama 3.2 1B Instruct"]
+    phi = find("Phi-3.5 mini Instruct")
+    assert "rope_factors_long" in (why_not_expected(phi.name, phi.architecture, phi.parts) or "")
+    assert "'falcon' can chat but not learn" in (why_not_expected("Falcon", "falcon") or "")

@@ -143,6 +143,11 @@ def test_the_reason_names_the_numbers() -> None:
     assert verdict == "slow"
     assert "of 16.0 GB only 9.0 GB is free" in reason
     assert why_fit(15 * GB, Memory(16 * GB, 16 * GB))[0] == "will not fit"
+    assert why_fit(15 * GB, Memory(16 * GB, 16 * GB, cards=24 * GB)) == (
+        "fits", "Needs 15.0 GB of memory; the graphics card has 24.0 GB.",
+    )  # fmt: skip
+    small = Memory(16 * GB, 9 * GB, cards=8 * GB)  # too small a card changes nothing
+    assert why_fit(11 * GB, small) == (verdict, reason)
 
 
 def test_the_disk_counts_too(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_the_starter(starter: Path) -> None:
     assert (header.architecture, header.kind, header.quantization) == ("llama", "model", "Q4_1")
     assert (header.context_length, header.block_count, header.vocabulary) == (8192, 30, 49152)
     assert header.parameters == 134_515_008
+    assert header.licence == "apache-2.0"
     assert header.has_chat_template
     assert "tokenizer.ggml.tokens" not in header.metadata  # counted, not kept
     reader = gguf.GGUFReader(starter)
@@ -67,9 +68,30 @@ def test_the_starter(starter: Path) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("said", "licence"),
+    [
+        ({"general.license": "other", "general.license.name": "Gemma Terms"}, "Gemma Terms"),
+        ({"general.license": "x" * 65}, ""),  # no name, and it stands on a card
+        ({"general.license": "mit\n"}, ""),
+        ({"general.license": ["mit", "bsd"]}, ""),
+    ],
+)
+def test_a_licence(tmp_path: Path, said: dict[str, object], licence: str) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "one.gguf", "llama")
+    for key, value in said.items():
+        (writer.add_array if isinstance(value, list) else writer.add_string)(key, value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert read_header(tmp_path / "one.gguf").licence == licence
+
+
 def test_every_kind_of_metadata(small: Path) -> None:
     header = read_header(small)
     assert header.name == "Małe"
+    assert header.licence == ""
     assert header.metadata["plain.float"] == 0.5
     assert header.metadata["plain.bool"] is True
     assert header.metadata["plain.long"] == -(2**40)

@@ -49,7 +49,19 @@ def test_no_model_to_chat_with(header: GGUFHeader, values: dict[str, Any], words
     [
         ({"general__architecture": "bloom"}, "'bloom' can chat but not learn"),
         ({"llama__expert_count": 8}, "experts"),
-        ({"llama__rope__scaling__type": "yarn"}, "rope.scaling.type"),
+        ({"llama__rope__scaling__type": "linear"}, "rope.scaling.type"),
+        (
+            {"general__architecture": "gemma3", "gemma3__rope__scaling__type": "yarn"},
+            "scaling.type",
+        ),
+        ({"llama__rope__dimension_count": 32}, "rope.dimension_count"),
+        (
+            {
+                "general__architecture": "gemma3",
+                "gemma3__attention__sliding_window_pattern": (True, True, False),
+            },
+            "sliding_window_pattern",
+        ),
         ({"plum__base_sha256": "0" * 64}, "already has memories"),
     ],
 )
@@ -59,7 +71,9 @@ def test_chats_but_does_not_learn(header: GGUFHeader, values: dict[str, Any], wo
     assert words in (why_not(changed) or "")
 
 
-@pytest.mark.parametrize("name", ["rope_freqs.weight", "blk.0.attn_q.scale", "blk.0.attn_q.bias"])
+@pytest.mark.parametrize(
+    "name", ["rope_factors_long.weight", "blk.0.attn_q.scale", "blk.0.attn_q.bias"]
+)
 def test_a_part_that_no_trainer_applies(header: GGUFHeader, name: str) -> None:
     extra = {**header.tensors, name: TensorInfo(name, (32,), 0, 0, 128)}
     assert name in (why_not(dataclasses.replace(header, tensors=extra)) or "")

@@ -339,6 +339,23 @@ def test_damage_after_an_unclean_end_is_found_before_it_is_used(
             open_store()
 
 
+def test_damage_of_a_large_file_is_found_without_looking_at_every_word(
+    data_folder: DataFolder,
+    open_store: OpenStore,
+    checks: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    full_of_text(open_store)
+    monkeypatch.setattr(opening, "_CHECKED_WHOLE", 4096)
+    leave_uncleanly(data_folder)
+    open_store().close()
+    damage_pages(data_folder.database)
+    leave_uncleanly(data_folder)
+    with pytest.raises(DamagedFile, match="start again"):
+        open_store()
+    assert checks == []
+
+
 def test_damage_met_while_in_use_is_a_sentence(
     data_folder: DataFolder, open_store: OpenStore
 ) -> None:

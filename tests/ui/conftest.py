@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -64,7 +65,9 @@ def open_window(qtbot: QtBot, double: DoublePlum) -> Iterator[Callable[[], MainW
         double.engine.go.set()
         window.leave()
         window.deleteLater()
+    opened.clear()
     qtbot.wait(0)
+    gc.collect()  # what is left of the windows goes here, and not in the midst of another test
     left = [thread.name for thread in threading.enumerate() if thread.name == "learning"]
     assert not left
 

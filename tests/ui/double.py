@@ -27,7 +27,7 @@ from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.learn import LearnPlan, PlannedChat
 from plum_desktop.app.memory import MemoryService
 from plum_desktop.app.product import Plum
-from plum_desktop.app.result_card import CardRow, ResultCard
+from plum_desktop.app.result_card import ResultCard, Score
 from plum_desktop.app.serving import Serving
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.base.paths import DataFolder
@@ -343,25 +343,14 @@ _ids = itertools.count(1)
 
 def done(adapter: Adapter, chats: int) -> Outcome:
     """What a job that went well ends with."""
-    card = ResultCard(
-        f"Learned {chats} chats", 521.0,
-        [
-            CardRow("Remembers", "41 of 48 questions it was never shown", "2"),
-            CardRow("Still remembers", "203 of 214 from earlier chats", "205"),
-            CardRow("Says no rightly", "45 of 48", "40"),
-            CardRow("Otherwise unchanged", "99% of general answers still right"),
-        ], None,
-    )  # fmt: skip
+    card = ResultCard(chats, 521.0, Score(41, 48, 2), Score(203, 214, 205), Score(45, 48, 40), 0.99)
     run = Run(adapter.id, time.time(), "done", "switch", adapter.model_sha256, "default", ("a",))
     return Outcome(run, adapter, card, "done", f"Learned {chats} chats; Plum remembers now.")
 
 
 def refused(chats: int) -> Outcome:
     """What a job ends with that the gate did not let through."""
-    reason = "Not switched on: it knows too little of the new chats (11 of 48 where 24 are asked)."
-    card = ResultCard(
-        f"{chats} chats not switched on", 521.0,
-        [CardRow("Remembers", "11 of 48 questions it was never shown", "2")], reason,
-    )  # fmt: skip
+    reason = "it remembers 11 of 48 things from the new chats, which is too few"
+    card = ResultCard(chats, 521.0, Score(11, 48, 2), None, Score(45, 48, 40), 0.99, (reason,))
     run = Run("refused", time.time(), "refused", "gate", "s", "default", ("a",))
-    return Outcome(run, None, card, "refused", reason)
+    return Outcome(run, None, card, "refused", f"Not switched on: {reason}.")

@@ -26,7 +26,8 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from plum_desktop.ui.chat.turn_view import Prose, TurnView
+from plum_desktop.ui.chat.prose import Prose
+from plum_desktop.ui.chat.turn_view import TurnView
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 
@@ -147,7 +148,7 @@ def test_a_sheet_and_the_palette_are_no_traps(full: MainWindow, qtbot: QtBot) ->
     assert all(each.accessibleName() for each in controls(full.sheet))
     QTest.keyClick(full, Qt.Key.Key_Escape)
     assert not full.sheet.isVisible()
-    full.open_palette()
+    full.commands.actions["palette"].trigger()
     field = full.palette_sheet.field
     QTest.keyClick(field, Qt.Key.Key_Tab)
     assert not field.hasFocus()

@@ -120,8 +120,14 @@ def test_a_persona_is_added_changed_made_the_default_and_removed(
     assert "called Brief already" in made.notice.text()
     qtbot.mouseClick(button_named(made, "Remove"), Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: made.list.count() == count)
-    assert "Cook" not in [one.name for one in double.personas.all()]
+    made.undo.undo()
+    qtbot.wait_until(lambda: made.list.count() == count + 1)
+    assert made.list.currentItem().text() == "Cook"
+    qtbot.mouseClick(button_named(made, "Remove"), Qt.MouseButton.LeftButton)
+    qtbot.wait_until(lambda: made.list.count() == count)
+    assert prompt(double, "Cook"), "it goes when the bar goes, or the dialog"
     made.close()
+    qtbot.wait_until(lambda: "Cook" not in [one.name for one in double.personas.all()])
 
 
 def test_the_menu_of_a_chat_with_its_own_model_changes_that(

@@ -146,7 +146,7 @@ def test_without_a_model_the_count_is_said_to_be_an_estimate(
     assert chips(chat.composer) == ["notes.md|about 10 tokens"]
     qtbot.wait_until(lambda: chat.meter.text() == "about 20 of 8192 tokens")
     double.serving.is_loaded = True
-    chat.loaded()
+    chat.replies.set_loaded()
     qtbot.wait_until(lambda: chips(chat.composer) == ["notes.md|5 tokens"])
     qtbot.wait_until(lambda: chat.meter.text() == "11 of 8192 tokens")
 
@@ -285,7 +285,7 @@ def test_a_quotation_goes_before_what_is_being_written(
 
 
 def test_what_is_selected_is_quoted(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
-    from plum_desktop.ui.chat.turn_view import Prose
+    from plum_desktop.ui.chat.prose import Prose
 
     chat_id = double.add_chat("Porto", "What should I pack?", "A **bag** and shoes.")
     window = open_window()

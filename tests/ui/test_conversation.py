@@ -11,8 +11,10 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.errors import DiskFull, PlumError
 from plum_desktop.base.types import Chat, Message
+from plum_desktop.ui.chat.code_block import Code
 from plum_desktop.ui.chat.conversation import Conversation
-from plum_desktop.ui.chat.turn_view import Code, Prose, TurnView
+from plum_desktop.ui.chat.prose import Prose
+from plum_desktop.ui.chat.turn_view import TurnView
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
 from tests.ui.double import DoublePlum
@@ -444,5 +446,5 @@ def test_loading_a_model_is_told_and_over(window: MainWindow, qtbot: QtBot) -> N
     chat = window.conversation
     window.bridge.engine_progressed.emit(0.43, "loading")
     assert "Loading the model, 43%" in texts(chat)
-    chat.loaded()
+    chat.replies.set_loaded()
     assert "Loading the model, 43%" not in texts(chat)

@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QComboBox, QWid
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.ui.base.translations import load_translations
-from plum_desktop.ui.chat.turn_view import Code, Prose
+from plum_desktop.ui.chat.code_block import Code
+from plum_desktop.ui.chat.prose import Prose
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 
@@ -92,7 +93,7 @@ def test_the_window_is_mirrored(full: MainWindow, qtbot: QtBot) -> None:
     prose = view.findChild(Prose)
     assert prose
     assert view._who.geometry().left() > prose.geometry().right() - 1
-    assert view._copy.mapTo(view, QPoint()).x() > view._change.mapTo(view, QPoint()).x()
+    assert view.bar.copy.mapTo(view, QPoint()).x() > view.bar.change.mapTo(view, QPoint()).x()
 
 
 def left_and_right(image: QImage) -> tuple[int, int]:

@@ -14,9 +14,10 @@ from PySide6.QtWidgets import QLabel, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.ui.base.links import ask_about_link
-from plum_desktop.ui.chat import markdown, turn_view
+from plum_desktop.ui.chat import code_block, markdown, prose
 from plum_desktop.ui.chat.markdown import Block, blocks_of, plain_blocks_of
-from plum_desktop.ui.chat.turn_view import Prose, TurnView
+from plum_desktop.ui.chat.prose import Prose
+from plum_desktop.ui.chat.turn_view import TurnView
 from plum_desktop.ui.chat.turns import Turn
 
 ENDLESS = (
@@ -119,9 +120,9 @@ def test_nothing_is_loaded(
 
     def load(_self: object, _kind: int, name: object) -> object:
         asked.append(name)
-        return turn_view._NOTHING
+        return prose.NOTHING
 
-    for kind in (Prose, turn_view._CodeText):
+    for kind in (Prose, code_block._CodeText):
         monkeypatch.setattr(kind, "loadResource", load)
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"no picture")

@@ -133,4 +133,4 @@ def test_siblings_tell_their_keys(open_window: Open, double: DoublePlum, qtbot: 
     qtbot.wait_until(lambda: window.conversation.list.view_of(1) is not None)
     view = window.conversation.list.view_of(1)
     assert view
-    assert tip(view._older) == "Older version  (Alt+O)"
+    assert tip(view.bar.older) == "Older version  (Alt+O)"

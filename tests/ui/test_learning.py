@@ -231,7 +231,7 @@ def test_a_refused_result_says_why(window: MainWindow, double: DoublePlum, qtbot
     job = begin(window, double, qtbot)
     job.end(refused(3))
     qtbot.wait_until(window.result.isVisible)
-    assert "it knows too little of the new chats" in window.result.reason.text()
+    assert "which is too few" in window.result.reason.text()
     assert not window.result.undo_button.isVisible()
     assert not window.result.export_button.isVisible()
     assert window.result.keep_button.text() == "Close"

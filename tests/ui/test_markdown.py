@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.ui.base.theme import load_theme
 from plum_desktop.ui.chat.markdown import blocks_of, highlighted, is_safe_link, plain_blocks_of
-from plum_desktop.ui.chat.turn_view import Prose
+from plum_desktop.ui.chat.prose import Prose
 
 REPLY = """Take **one bag** and `roll`:
 

@@ -147,7 +147,7 @@ def states(page: LearningPage) -> list[str]:
 def test_runs_are_listed_with_what_they_came_to(learning: LearningPage, qtbot: QtBot) -> None:
     assert states(learning) == ["In use", "Not switched on", "Ready"]
     first = [learning.model.index(0, column).data() for column in range(4)]
-    assert first[1:] == ["2", "8 min 41 s", "41 of 48 questions it was never shown"]
+    assert first[1:] == ["2", "8 min 41 s", "41 of 48"]
     assert learning.details.title.text() == "Learned 2 chats"
     learning.table.selectRow(1)
     assert "it forgot too much" in learning.details.reason.text()
@@ -174,20 +174,24 @@ def test_going_back_and_forth(learning: LearningPage, double: DoublePlum, qtbot:
     qtbot.wait_until(lambda: serves(newest))
 
 
-def test_deleting_what_was_learned_asks(
-    learning: LearningPage, double: DoublePlum, qtbot: QtBot, answer: Answer
+def test_deleting_what_was_learned_can_be_undone(
+    learning: LearningPage, double: DoublePlum, qtbot: QtBot
 ) -> None:
     assert not learning.details.delete_button.isEnabled()  # it serves
     learning.table.selectRow(2)
     oldest = double.adapters.list()[2]
     qtbot.mouseClick(learning.details.delete_button, Qt.MouseButton.LeftButton)
-    answer("Cancel")
-    assert double.folder.adapter(oldest.id).exists()
-    qtbot.mouseClick(learning.details.delete_button, Qt.MouseButton.LeftButton)
-    assert "for good" in answer("Delete")
-    qtbot.wait_until(lambda: not double.folder.adapter(oldest.id).exists())
     qtbot.wait_until(lambda: states(learning)[2] == "Deleted")
     assert not learning.details.export_button.isVisible()
+    assert learning.undo.isVisible()
+    learning.undo.undo()
+    qtbot.wait_until(lambda: states(learning)[2] == "Ready")
+    assert double.folder.adapter(oldest.id).exists()
+    qtbot.mouseClick(learning.details.delete_button, Qt.MouseButton.LeftButton)
+    learning.undo.time.timeout.emit()  # ten seconds later
+    qtbot.wait_until(lambda: not double.folder.adapter(oldest.id).exists())
+    qtbot.wait_until(lambda: states(learning)[2] == "Deleted")
+    assert not learning.undo.isVisible()
 
 
 @pytest.mark.parametrize(("entry", "name"), [(0, "m.gguf"), (1, "a.gguf"), (2, "peft"), (3, "mlx")])
@@ -287,9 +291,9 @@ def test_models_are_cards(window: MainWindow, double: DoublePlum, qtbot: QtBot) 
     broken.remove_asked.emit()
 
 
-def test_a_model_is_added_used_and_removed(
+def test_a_model_is_added_used_and_removed_which_can_be_undone(
     window: MainWindow, double: DoublePlum, qtbot: QtBot, starter: Path, tmp_path: Path,
-    answer: Answer, file_dialog: Callable,
+    file_dialog: Callable,
 ) -> None:  # fmt: skip
     copy = tmp_path / "Other-1B.Q8_0.gguf"
     copy.symlink_to(starter)
@@ -305,9 +309,17 @@ def test_a_model_is_added_used_and_removed(
     assert window.conversation.header.model.text().startswith("Other-1B")
     window.conversation.model_chosen.emit("SmolLM2-135M-Instruct.Q4_1.gguf")
     qtbot.wait_until(lambda: page.cards[copy.name].use_button.text() == "Use")
+    file = double.folder.models / copy.name
     page.cards[copy.name].remove_asked.emit()
-    answer("Remove")
-    qtbot.wait_until(lambda: list(page.cards) == ["SmolLM2-135M-Instruct.Q4_1.gguf"])
+    assert list(page.cards) == ["SmolLM2-135M-Instruct.Q4_1.gguf"]
+    window.show_page("settings")
+    assert page.undo.isVisible()
+    page.undo.undo()
+    qtbot.wait_until(lambda: len(page.cards) == 2)
+    assert file.exists()
+    page.cards[copy.name].remove_asked.emit()
+    window.leave()
+    assert not file.exists()
 
 
 def test_a_file_that_is_no_model_is_a_sentence(

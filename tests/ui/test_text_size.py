@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QSpinBox
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QScrollArea, QSpinBox
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from plum_desktop.ui.base.theme import apply_text_size, apply_theme, scaled, set_property, text_size
-from plum_desktop.ui.chat.turn_view import Code, Prose
+from plum_desktop.ui.chat.code_block import Code
+from plum_desktop.ui.chat.prose import Prose
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 
@@ -103,3 +104,23 @@ def test_a_new_theme_keeps_the_size(window: MainWindow, qtbot: QtBot, qapp: QApp
     assert text.font().pixelSize() == 20
     set_property(text, "tone", "danger")  # dressed anew
     assert text.font().pixelSize() == 20
+
+
+def test_large_text_in_a_narrow_window_is_not_cut_off(
+    open_window: Open, double: DoublePlum, qtbot: QtBot, qapp: QApplication
+) -> None:
+    chat_id = double.add_chat("A rainy week in Porto", "What should I pack?", "A bag.")
+    double.add_facts(chat_id, "You travel with one small bag.")
+    window = open_window()
+    window.resize(800, 600)
+    apply_text_size(qapp, 150)
+    for name in ("settings", "models", "learning"):
+        window.show_page(name)
+        area = getattr(window, name).findChild(QScrollArea)
+        assert area.widget().minimumSizeHint().width() <= area.viewport().width(), name
+    window.show_page("memory")
+    page = window.memory
+    qtbot.wait_until(lambda: page.taught.rowCount() == 1)
+    page.chats.setCurrentIndex(page.taught.index(0))
+    line = page._title.fontMetrics().height()
+    qtbot.wait_until(lambda: page._title.height() < 3 * line)

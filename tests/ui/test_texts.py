@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 import html
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import PySide6
@@ -17,7 +20,14 @@ from PySide6.QtCore import QTranslator
 from PySide6.QtWidgets import QApplication
 
 import plum_desktop.ui
+from plum_desktop.app.schedule import State, decide
+from plum_desktop.base.child import _error_of
+from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.settings import Settings
+from plum_desktop.base.wire import Request, _answer
+from plum_desktop.ui.base.bridge import sentence
+from plum_desktop.ui.base.words import said
 from plum_desktop.ui.settings.setting_row import SettingRow
 
 SHOWING = {
@@ -138,28 +148,104 @@ def test_a_translator_gets_every_text_in_the_context_that_asks_for_it(collected:
     assert "Trying things out; learns fastest." in contexts["Catalog"]
     assert "Learn from my chats" in contexts["StatusLine"]
     assert "%n chats" in contexts["words"]
+    assert "Needs {need} of memory; this computer has {total}." in contexts["app"]
+    assert "{name} is empty." in contexts["app"]  # an error's
 
 
-def test_a_setting_is_shown_as_it_was_translated(collected: Path, qapp: QApplication) -> None:
+APP = UI.parent
+BELOW = sorted(
+    folder.name for folder in APP.iterdir() if (folder / "__init__.py").exists() and folder != UI
+)
+
+
+@pytest.mark.parametrize("package", BELOW)
+def test_sentences_of_the_layers_below_have_literal_templates(package: str) -> None:
+    """Else nobody could translate them."""
+    errors = {kind.__name__ for kind in (PlumError, *PlumError.__subclasses__())}
+    files = sorted((APP / package).rglob("*.py"))
+    assert files
+    made = [
+        (file.name, node) for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and name_of(node) in errors | {"Sentence"} and node.args
+    ]  # fmt: skip
+    formed = (ast.JoinedStr, ast.BinOp)
+    assert [(file, n.lineno) for file, n in made if isinstance(n.args[0], formed)] == []
+
+
+@pytest.fixture
+def translated(collected: Path, qapp: QApplication) -> Iterator[Callable[[str, str, str], None]]:
+    """Hands in one translation, and has the window's texts made with it."""
     tool = Path(PySide6.__file__).parent / "lrelease"
     if not tool.exists():
         pytest.skip("this PySide6 came without lrelease")
-    tree = ET.parse(collected)
-    for context in tree.iter("context"):
-        for message in context.iter("message"):
-            if (context.findtext("name"), message.findtext("source")) == ("Settings", "Theme"):
-                translation = message.find("translation")
-                assert translation is not None
-                translation.text = "Farben"
-                del translation.attrib["type"]
-    tree.write(collected, encoding="utf-8")
-    done = collected.with_suffix(".qm")
-    subprocess.run([tool, collected, "-qm", done], check=True, capture_output=True)
-    translator = QTranslator()
-    assert translator.load(str(done))
-    qapp.installTranslator(translator)
-    try:
-        field = next(each for each in dataclasses.fields(Settings) if each.name == "theme")
-        assert SettingRow(field, str).editor.accessibleName() == "Farben"
-    finally:
+    translators: list[QTranslator] = []
+
+    def give(context_name: str, source: str, words: str) -> None:
+        tree = ET.parse(collected)
+        for context in tree.iter("context"):
+            for message in context.iter("message"):
+                if (context.findtext("name"), message.findtext("source")) == (context_name, source):
+                    translation = message.find("translation")
+                    assert translation is not None
+                    translation.text = words
+                    translation.attrib.pop("type", None)
+        done = collected.parent / f"{len(translators)}.ts"
+        tree.write(done, encoding="utf-8")
+        subprocess.run(
+            [tool, done, "-qm", done.with_suffix(".qm")], check=True, capture_output=True
+        )
+        translator = QTranslator()
+        assert translator.load(str(done.with_suffix(".qm")))
+        qapp.installTranslator(translator)
+        translators.append(translator)
+
+    yield give
+    for translator in translators:
         qapp.removeTranslator(translator)
+
+
+def test_a_setting_is_shown_as_it_was_translated(translated: Callable[..., None]) -> None:
+    translated("Settings", "Theme", "Farben")
+    field = next(each for each in dataclasses.fields(Settings) if each.name == "theme")
+    assert SettingRow(field, str).editor.accessibleName() == "Farben"
+
+
+def test_what_the_layers_below_say_is_shown_as_it_was_translated(
+    translated: Callable[..., None],
+) -> None:
+    english = "{name} cannot be removed ({strerror})."
+    translated("app", english, "({strerror}) verhindert, dass {name} verschwindet.")
+    translated("app", "Waits: {reasons}.", "Wartet: {reasons}.")
+    translated("app", "it runs on its battery", "er läuft mit dem Akku")
+    error = PlumError(english, name="{a}.gguf", strerror="busy")
+    assert str(error) == "{a}.gguf cannot be removed (busy)."
+    assert sentence(error) == "(busy) verhindert, dass {a}.gguf verschwindet."
+    state = State(new_chats=9, on_power=False, idle_seconds=1e6)
+    settings = Settings(schedule="on", schedule_from=0, schedule_until=0)
+    decision = decide(datetime(2026, 1, 1, tzinfo=UTC), state, settings)
+    assert decision.reason == "Waits: it runs on its battery."
+    assert said(decision.reason) == "Wartet: er läuft mit dem Akku."
+
+
+def test_a_workers_error_can_be_translated_too() -> None:
+    """It comes over the wire with what it was made of."""
+    template = "{name} holds {count:.1f} models."
+
+    def refuse(_: Request) -> dict[str, object]:
+        raise DamagedFile(template, name=Path("{x}"), count=2)
+
+    request = Request(1, "open", {}, out=None)  # type: ignore[arg-type]
+    event = json.loads(json.dumps(_answer(request, {"open": refuse})))
+    error = _error_of(event)
+    assert isinstance(error, DamagedFile)
+    assert (error.sentence.template, str(error)) == (template, "{x} holds 2.0 models.")
+
+
+def test_a_sentence_is_what_it_says() -> None:
+    whole = Sentence("{name} is here.", name="a {b}")
+    assert (whole, str(whole), f"{whole}") == ("a {b} is here.",) * 3
+    assert isinstance(str(PlumError(whole)), Sentence), "who passes it on keeps what it is made of"
+    assert Sentence("{as it stands}") == "{as it stands}"
+    assert Sentence.joined("; ", [whole, "x"]) == "a {b} is here.; x"
+    assert copy.deepcopy(whole).values == {"name": "a {b}"}

@@ -66,7 +66,7 @@ def test_its_menu_opens_begins_and_tells(
 def test_what_learning_came_to_in_one_line(double: DoublePlum) -> None:
     adapter = double.add_lesson([double.add_chat("Porto", "What?", "A bag.")])
     assert said(done(adapter, 12)) == "Learned 12 chats: remembers 41 of 48"
-    assert said(refused(3)).startswith("Not switched on: it knows too little")
+    assert said(refused(3)).startswith("Not switched on: it remembers 11 of 48")
 
 
 @pytest.mark.parametrize("choice", ["on", "off"])
@@ -81,7 +81,7 @@ def test_the_end_is_told_where_the_window_is_not_in_front(
     assert tray_there == []
     window.hide()
     window.lessons.ended.emit(done(adapter, 1))
-    assert tray_there == (["Learned 1 chats: remembers 41 of 48"] if choice == "on" else [])
+    assert tray_there == (["Learned 1 chat: remembers 41 of 48"] if choice == "on" else [])
 
 
 def test_closing_offers_the_tray_only_where_there_is_one(

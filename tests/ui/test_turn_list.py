@@ -12,8 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import Message
 from plum_desktop.ui.base.theme import text_font
+from plum_desktop.ui.chat.prose import Prose
 from plum_desktop.ui.chat.turn_list import TurnList
-from plum_desktop.ui.chat.turn_view import Prose, TurnView
+from plum_desktop.ui.chat.turn_view import TurnView
 from plum_desktop.ui.chat.turns import TurnModel
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QEvent, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -213,6 +213,45 @@ def test_the_window_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_page_is_made_when_it_is_first_shown(window: MainWindow) -> None:
+    """The start pays for what it shows; a page that comes later knows what went on before."""
+    later = {"memory", "learning", "settings", "compare"}
+    assert later.isdisjoint(vars(window))
+    for page in window.pages:
+        window.show_page(page)
+    assert later <= vars(window).keys()
+
+
+def test_nothing_is_ever_a_window_for_a_moment(
+    open_window: Open, qapp: QApplication, double: DoublePlum, qtbot: QtBot
+) -> None:
+    """A widget that is shown before it has a parent flashes, and takes the keyboard away."""
+    double.add_chat("Bergen", "My sister lives in Bergen.", "How nice.")
+    seen: list[QWidget] = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+            if event.type() == QEvent.Type.Show and isinstance(watched, QWidget):
+                seen.extend([watched] if watched.isWindow() else [])
+            return False
+
+    watch = Watch()
+    qapp.installEventFilter(watch)
+    try:
+        window = open_window()
+        qtbot.wait_until(lambda: window.lessons.plan is not None)
+        assert window.lessons.plan
+        window.lessons.start(window.lessons.plan)
+        qtbot.wait_until(lambda: window.lessons.job is not None)
+        for page in window.pages:
+            window.show_page(page)
+    finally:
+        qapp.removeEventFilter(watch)
+    assert seen == [window]
+    assert window.learning.now.isVisibleTo(window.learning)
+    assert not window.learning.learn_button.isEnabled()
 
 
 def test_a_real_model_answers_in_the_window(plum: Plum, qtbot: QtBot) -> None:

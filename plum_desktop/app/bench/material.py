@@ -63,7 +63,9 @@ def conversations(path: Path | None, most: int) -> list[Conversation]:
                 for row in read_json_lines(path)
             ]
         except (KeyError, TypeError) as error:
-            raise PlumError(f"{path} holds no conversations; give one a line, as JSON.") from error
+            raise PlumError(
+                "{path} holds no conversations; give one a line, as JSON.", path=path
+            ) from error
     if not found:
         raise PlumError("There are no conversations to work on.")
     # As a user's own, since the stock's are nobody's.

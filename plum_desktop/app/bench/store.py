@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -26,8 +27,11 @@ from plum_desktop.app.bench.measure import (
     percentile,
 )
 from plum_desktop.app.bench.sample import Size, Words, sample_folder
+from plum_desktop.base import passphrase, sealing
+from plum_desktop.base.files import private_folder
+from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import Chat, SearchHit
-from plum_desktop.store import Store
+from plum_desktop.store import Store, driver
 
 WHOLE = Size(chats=5_000, messages=100, characters=800)  # 500,000 messages, about 1 GB
 GROWTH = (10, 100, 1_000)  # chats
@@ -195,6 +199,72 @@ def _writing(store: Store, bare: Bare, size: Size, runs: int, say: Say) -> Line:
         )
     finally:
         bare.remove(chat.id)  # not the store's way, which also rewrites the whole search index
+
+
+def sealed(root: Path, size: Size, runs: int, queries: int, say: Say) -> Iterator[Line]:
+    """The store under a passphrase beside the same one without."""
+    plain = sample_folder(root, size, lambda share: say(f"Making the sample: {share:.0%}"))
+    say("Encrypting the sample")
+    folder = DataFolder(private_folder(root / f"{size.name}-sealed"))
+    seal = passphrase.new_seal()
+    try:
+        driver.export(plain.database, None, folder.database, seal)
+        passphrase.write(folder.root, seal, "for measuring")
+        sealing.open_folder(folder.root, seal)
+        yield from _beside(folder, plain, size, runs, queries, say)
+    finally:
+        sealing.close_folder(folder.root)
+        shutil.rmtree(folder.root)
+
+
+def _beside(
+    folder: DataFolder, plain: DataFolder, size: Size, runs: int, queries: int, say: Say
+) -> Iterator[Line]:
+    def opened(which: DataFolder) -> float:
+        with contextlib.closing(_Timed(which.database, which.backups)) as store:
+            return store.milliseconds
+
+    say("Opening")
+    yield in_turns(
+        "open", "ms", lambda: opened(folder), lambda: opened(plain), runs, wanted_ratio=_BESIDE
+    )
+    with (
+        contextlib.closing(Store(folder.database, folder.backups)) as ours,
+        contextlib.closing(Store(plain.database, plain.backups)) as theirs,
+    ):
+        say("Listing")
+        yield in_turns(
+            "list every chat",
+            "ms",
+            lambda: milliseconds(ours.chats.list),
+            lambda: milliseconds(theirs.chats.list),
+            runs,
+            wanted_ratio=_BESIDE,
+        )
+        words, pairs = Words(2), []
+        for number, count in zip(range(queries), itertools.cycle(_QUERY_WORDS), strict=False):
+            text = " ".join(words.draw(count))
+            say(f"Searching: {number + 1} of {queries}")
+            sides = [partial(search.find, store, text) for store in (ours, theirs)]
+            pairs.append((milliseconds(sides[0]), milliseconds(sides[1])))
+        yield of_pairs("search, median", "ms", pairs, wanted_ratio=_BESIDE)
+        say("Writing")
+        text = " ".join(Words(3).draw(max(1, size.characters // 6)))
+        chats = {store: store.chats.create("bench").id for store in (ours, theirs)}
+
+        def write(store: Store) -> float:
+            return milliseconds(lambda: store.chats.add_message(chats[store], "user", text))
+
+        yield in_turns(
+            "write one message",
+            "ms",
+            lambda: write(ours),
+            lambda: write(theirs),
+            runs,
+            wanted_ratio=_BESIDE,
+        )
+    with contextlib.closing(Bare(plain.database)) as bare:
+        bare.remove(chats[theirs])
 
 
 def growth(root: Path, runs: int, queries: int, say: Say) -> Iterator[Line]:

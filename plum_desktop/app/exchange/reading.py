@@ -48,7 +48,9 @@ def import_file(
     if not valid:
         reason = problems[0] if problems else "It is empty."
         raise PlumError(
-            f"{path.name} has no conversation that can be imported: {reason[0].lower()}{reason[1:]}"
+            "{name} has no conversation that can be imported: {reason}",
+            name=path.name,
+            reason=reason[0].lower() + reason[1:],
         )
     added = grown = done = refused = 0
     read = _conversations(path, time.time())

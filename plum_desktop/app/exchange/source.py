@@ -61,8 +61,9 @@ def _of_archive(path: Path) -> Iterator[Item]:
         ]
         if not names:
             raise PlumError(
-                f"{path.name} has no conversations.json; give the archive that ChatGPT or Claude "
-                "sent you, as it is."
+                "{name} has no conversations.json; give the archive that ChatGPT or Claude sent "
+                "you, as it is.",
+                name=path.name,
             )
         first = 1
         for name in sorted(names):
@@ -76,7 +77,9 @@ def _of_stream(stream: IO[bytes], head: bytes, name: str) -> Iterator[Item]:
     start = head.decode("utf-8-sig", "ignore")
     if ours := _OURS.match(start):
         if int(ours[1]) > _VERSION:
-            raise PlumError(f"{name} was written by a newer Plum Desktop; update this one first.")
+            raise PlumError(
+                "{name} was written by a newer Plum Desktop; update this one first.", name=name
+            )
         yield from _elements(stream, 1, ours.end())
     elif start.lstrip().startswith("["):
         yield from _elements(stream, 1)
@@ -145,7 +148,9 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[Item]:
         if not line:
             return
         if len(line) == _LONGEST:
-            raise PlumError(f"{name} is no JSON Lines file: line {number} has no end.")
+            raise PlumError(
+                "{name} is no JSON Lines file: line {number} has no end.", name=name, number=number
+            )
         text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         if not text.strip():
             continue
@@ -161,10 +166,15 @@ def _sentences(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise PlumError(f"{path.name} is not UTF-8 text; save it as UTF-8 first.") from error
+        raise PlumError(
+            "{name} is not UTF-8 text; save it as UTF-8 first.", name=path.name
+        ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise PlumError(
-            f"{path.name} cannot be unpacked; unpack it yourself and give conversations.json."
+            "{name} cannot be unpacked; unpack it yourself and give conversations.json.",
+            name=path.name,
         ) from error
     except OSError as error:
-        raise PlumError(f"{path} cannot be read ({error.strerror}).") from error
+        raise PlumError(
+            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
+        ) from error

@@ -39,7 +39,7 @@ def export_chats(
     if path is None:
         return "".join(pieces)
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise PlumError(f"{path} cannot be written; give a file in a folder that exists.")
+        raise PlumError("{path} cannot be written; give a file in a folder that exists.", path=path)
     with atomic_write(path) as stream:
         for piece in pieces:
             stream.write(piece.encode())

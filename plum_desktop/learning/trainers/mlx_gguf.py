@@ -6,7 +6,6 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import gguf
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
@@ -14,11 +13,14 @@ from mlx.utils import tree_flatten, tree_unflatten
 
 from plum_desktop.adapters.names import from_gguf_rows
 from plum_desktop.base.errors import PlumError
+from plum_desktop.learning.trainers.gguf_config import (
+    FACTORS,
+    model_config,
+    norm_shift,
+    tensor_names,
+)
 from plum_desktop.learning.trainers.mlx_packed import GROUP, Raw, bits_for, pack, unpacked
 from plum_desktop.models.header import GGUFHeader, TensorInfo, read_header
-
-# GGUF architecture -> module of mlx_lm.models, which has the names of transformers' model types.
-MODEL_TYPES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
 
 
 def load_base(path: Path, dtype: mx.Dtype, *, packed: bool = False) -> nn.Module:
@@ -27,21 +29,23 @@ def load_base(path: Path, dtype: mx.Dtype, *, packed: bool = False) -> nn.Module
     `packed`: its matrices take the room that they take in the file (see mlx_packed).
     """
     header = read_header(path)
-    if header.architecture not in MODEL_TYPES:
-        raise PlumError(
-            f"Models of the kind {header.architecture!r} cannot learn with MLX yet; choose one of "
-            f"{', '.join(MODEL_TYPES)}."
-        )
-    family = importlib.import_module(f"mlx_lm.models.{MODEL_TYPES[header.architecture]}")
+    config = model_config(header)
+    family = importlib.import_module(f"mlx_lm.models.{config['model_type']}")
     # Nothing of it is computed: MLX makes an array when it is asked for, and all are replaced.
-    model = family.Model(family.ModelArgs.from_dict(_config(header)))
-    names = gguf.get_tensor_name_map(_arch_of(header.architecture), header.block_count)
+    model = family.Model(family.ModelArgs.from_dict(config))
+    if config["tie_word_embeddings"] and "lm_head" in model:
+        model.sanitize({})  # Gemma 3's is told so by the weights alone
+    names = tensor_names(header)
     for name, layer in tree_flatten(model.leaf_modules(), is_leaf=nn.Module.is_module):
         for part in ("weight", "bias"):
             if part in layer:
                 stored = names.get_name(f"{name}.{part}", try_suffixes=(".weight", ".bias"))
                 raw, info = _read(header, name, stored)
                 _fill(model, name, part, raw, info, dtype, packed)
+                if shift := norm_shift(header.architecture, info.name):
+                    layer[part] = (_floats(raw, info) - shift).astype(dtype)
+    if FACTORS in header.tensors:
+        _divide_frequencies(model, _floats(*_read(header, FACTORS, FACTORS)))
     model.freeze()
     mx.eval(model.parameters())
     return model
@@ -73,7 +77,7 @@ def _read(header: GGUFHeader, name: str, stored: str | None) -> tuple[Raw, Tenso
     """The bytes of a tensor, a row a row, in the order that transformers has for `name`."""
     info = header.tensors.get(stored or "")
     if info is None:
-        raise PlumError(f"The model file lacks the tensor for {name}; it cannot learn.")
+        raise PlumError("The model file lacks the tensor for {name}; it cannot learn.", name=name)
     rows = info.shape[0] if len(info.shape) > 1 else 1
     shape = (rows, info.nbytes // rows)
     raw: Any = np.memmap(header.path, np.uint8, "r", info.offset, shape)
@@ -81,25 +85,28 @@ def _read(header: GGUFHeader, name: str, stored: str | None) -> tuple[Raw, Tenso
     return ordered, info
 
 
-def _config(header: GGUFHeader) -> dict[str, Any]:
-    """The model's numbers, under transformers' names."""
-    read, arch = header.of_architecture, header.architecture
-    width, heads = read("embedding_length"), read("attention.head_count")
-    return {
-        "model_type": MODEL_TYPES[arch],
-        "hidden_size": width,
-        "intermediate_size": read("feed_forward_length"),
-        "num_hidden_layers": header.block_count,
-        "num_attention_heads": heads,
-        "num_key_value_heads": read("attention.head_count_kv", heads),
-        "head_dim": read("attention.key_length", width // heads),
-        "rms_norm_eps": header.metadata.get(f"{arch}.attention.layer_norm_rms_epsilon", 1e-5),
-        "max_position_embeddings": header.context_length,
-        "rope_theta": header.metadata.get(f"{arch}.rope.freq_base", 10000.0),
-        "vocab_size": header.tensors["token_embd.weight"].shape[0],
-        "tie_word_embeddings": "output.weight" not in header.tensors,
-    }
+def _floats(raw: Raw, info: TensorInfo) -> mx.array:
+    return unpacked(raw, info.type, mx.float32).reshape(info.shape)
 
 
-def _arch_of(name: str) -> gguf.MODEL_ARCH:
-    return next(arch for arch, text in gguf.MODEL_ARCH_NAMES.items() if text == name)
+class _FactoredRotary(nn.Module):  # type: ignore[misc]
+    """`rope` with each of its frequencies divided by a factor of the file's."""
+
+    def __init__(self, rope: nn.RoPE, factors: mx.array) -> None:
+        super().__init__()
+        self.dims = rope.dims
+        # Not a parameter: MLX would train or cast what has no underscore.
+        self._waves = rope.base ** (mx.arange(0, rope.dims, 2) / rope.dims) * factors
+
+    def __call__(self, heads: mx.array, offset: Any = 0) -> mx.array:
+        turned: mx.array = mx.fast.rope(
+            heads, self.dims, traditional=False, base=None, scale=1.0, offset=offset,
+            freqs=self._waves,
+        )  # fmt: skip
+        return turned
+
+
+def _divide_frequencies(model: nn.Module, factors: mx.array) -> None:
+    ropes = [(name, rope) for name, rope in model.named_modules() if name.endswith(".rope")]
+    changed = [(name, _FactoredRotary(rope, factors)) for name, rope in ropes]
+    model.update_modules(tree_unflatten(changed))

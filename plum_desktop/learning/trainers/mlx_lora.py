@@ -24,11 +24,12 @@ from plum_desktop.adapters.lora import LoraAdapter
 from plum_desktop.adapters.names import adaptable_modules, tensor_name
 from plum_desktop.adapters.peft_format import read_peft, write_peft
 from plum_desktop.base.errors import DamagedFile
-from plum_desktop.base.files import atomic_write
+from plum_desktop.base.files import atomic_write, read_bytes
 from plum_desktop.learning.packing import Packs, pack
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Row
 from plum_desktop.learning.trainers import StepResult
+from plum_desktop.learning.trainers.gguf_config import model_config
 from plum_desktop.learning.trainers.mlx_gguf import load_base
 from plum_desktop.models.fit import Hold, Shape, choose_hold, memory
 from plum_desktop.models.header import GGUFHeader, read_header
@@ -82,7 +83,7 @@ class MlxTrainer:
         for module, (a, b) in (adapter.tensors if adapter else {}).items():
             self.live[f"{module}.lora_a"] = mx.array(np.ascontiguousarray(a.T))
             self.live[f"{module}.lora_b"] = mx.array(np.ascontiguousarray(b.T))
-        self._prepare(adaptable_modules(header))
+        self._prepare(header)
         self.optimizer = optim.AdamW(
             recipe.learning_rate, weight_decay=recipe.weight_decay, bias_correction=True
         )
@@ -150,18 +151,24 @@ class MlxTrainer:
             live[f"{module}.lora_b"] = mx.zeros((self.rank, out))
         return live
 
-    def _prepare(self, modules: Sequence[str]) -> None:
+    def _prepare(self, header: GGUFHeader) -> None:
         """Put LoRA around the linear modules, and what packs need around rotary and last norm."""
         found: dict[str, Any] = dict(self.model.named_modules())
         scale = self.alpha / self.rank
         changed: list[tuple[str, nn.Module]] = [
-            (name, LoRALinear.from_base(found[name], r=self.rank, scale=scale)) for name in modules
+            (name, LoRALinear.from_base(found[name], r=self.rank, scale=scale))
+            for name in adaptable_modules(header)
         ]
         changed += [
             (name, _PlacedRotary(rope)) for name, rope in found.items() if name.endswith(".rope")
         ]
         self._norm = _PickingNorm(found["model.norm"])
         self.model.update_modules(tree_unflatten([*changed, ("model.norm", self._norm)]))
+        if header.architecture == "gemma2":
+            config = model_config(header)
+            for layer, sees in zip(self.model.layers, config["layer_types"], strict=True):
+                window = config["sliding_window"] if sees == "sliding_attention" else None
+                layer.__class__ = _masked(type(layer), window)
         if self.hold == "frugal":
             for layer in self.model.layers:
                 layer.__class__ = _recomputed(type(layer))
@@ -184,7 +191,7 @@ class MlxTrainer:
 
     def load_checkpoint(self, path: Path) -> int:
         try:
-            state = load(path.read_bytes())
+            state = load(read_bytes(path))
             for name, half in self.live.items():
                 kept = [state[key] for key in (name, f"{name}.m", f"{name}.v")]
                 if any(each.shape != half.shape for each in kept):
@@ -196,7 +203,7 @@ class MlxTrainer:
             return int(state["step"][0])
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise DamagedFile(
-                f"The checkpoint {path} is damaged; discard this job and learn again."
+                "The checkpoint {path} is damaged; discard this job and learn again.", path=path
             ) from error
 
     def save_adapter(self, folder: Path) -> None:
@@ -229,10 +236,7 @@ class _PackedCache:
         self, length: int, return_array: bool = False, window_size: int | None = None
     ) -> mx.array:
         """(B, 1, L, L): what each place may attend to, in models with a window only the nearest."""
-        visible = self._packs.visible()
-        if window_size:
-            at = self._packs.positions
-            visible &= at[:, :, None] - at[:, None, :] < window_size
+        visible = self._packs.visible(window_size)
         # A padded place sees itself, lest its softmax divide by nothing.
         visible |= np.eye(length, dtype=bool)
         return mx.array(visible[:, None])
@@ -278,6 +282,22 @@ def _divergence(logits: mx.array, packs: Packs) -> mx.array:
     rest_s = mx.maximum(1 - mx.exp(student).sum(1), 1e-6)
     known = (mx.exp(teacher) * (teacher - student)).sum(1)
     return (known + rest_t * (mx.log(rest_t) - mx.log(rest_s))).mean()
+
+
+def _masked(kind: type[nn.Module], window: int | None) -> type[nn.Module]:
+    """A layer of Gemma 2, to which mlx-lm gives one mask for all layers, windows or not, and of
+    one axis too few where several heads share a key and there are several packs.
+    """
+
+    class Masked(kind):  # type: ignore[misc]
+        def __call__(self, hidden: mx.array, _: mx.array, cache: _PackedCache) -> mx.array:
+            mask = cache.make_mask(hidden.shape[1], window_size=window)
+            if self.self_attn.repeats > 1:
+                mask = mask[:, :, None]
+            computed: mx.array = kind.__call__(self, hidden, mask, cache)
+            return computed
+
+    return Masked
 
 
 def _recomputed(kind: type[nn.Module]) -> type[nn.Module]:

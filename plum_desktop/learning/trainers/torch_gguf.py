@@ -16,10 +16,14 @@ from gguf.quants import dequantize
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from plum_desktop.base.errors import PlumError
+from plum_desktop.learning.trainers.gguf_config import (
+    FACTORS,
+    model_config,
+    norm_shift,
+    tensor_names,
+)
 from plum_desktop.learning.trainers.torch_packed import PackedEmbedding, PackedLinear
-
-# GGUF architecture -> transformers model type.
-MODEL_TYPES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
+from plum_desktop.models.header import read_header
 
 
 def load_base(path: Path, dtype: torch.dtype, *, packed: bool = False) -> PreTrainedModel:
@@ -27,42 +31,36 @@ def load_base(path: Path, dtype: torch.dtype, *, packed: bool = False) -> PreTra
 
     `packed`: its matrices stay the bytes of the file, mapped from it (see torch_packed).
     """
+    header = read_header(path)
+    settings = model_config(header)
     # Copy on write, as torch wants arrays that it may write to; it never does.
-    reader = gguf.GGUFReader(path, "c")
-    architecture = str(_value(reader, "general.architecture"))
-    if architecture not in MODEL_TYPES:
-        raise PlumError(
-            f"Models of the kind {architecture!r} cannot learn yet; choose one of "
-            f"{', '.join(MODEL_TYPES)}."
-        )
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-    config = AutoConfig.for_model(
-        MODEL_TYPES[architecture], **_config(reader, architecture, tensors)
-    )
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path, "c").tensors}
+    config = AutoConfig.for_model(**settings, use_cache=False)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(
             config,
             dtype=dtype,
-            # On CPUs the plain form is faster at the lengths that lessons have (404 against
-            # 313 tokens a second); on GPUs the fused one is.
-            attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
+            attn_implementation=_attention(config),
         )
-    names = gguf.get_tensor_name_map(_arch_of(architecture), config.num_hidden_layers)
+    names = tensor_names(header)
     state = {}
     for name in model.state_dict():
         stored = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if stored is None or stored not in tensors:
             if name == "lm_head.weight" and config.tie_word_embeddings:
                 continue
-            raise PlumError(f"The model file lacks the tensor for {name}; it cannot learn.")
-        heads = _permuted(name, config) if architecture == "llama" else 0
+            raise PlumError(
+                "The model file lacks the tensor for {name}; it cannot learn.", name=name
+            )
+        heads = _permuted(name, config) if header.architecture == "llama" else 0
         if packed and len(tensors[stored].shape) == 2:
             _pack(model, name.removesuffix(".weight"), tensors[stored], dtype, heads)
             continue
         weights = dequantize(tensors[stored].data, tensors[stored].tensor_type)
         if heads:
             weights = _unpermute(weights, heads)
-        state[name] = torch.from_numpy(np.array(weights)).to(dtype)
+        weights = np.array(weights) - np.float32(norm_shift(header.architecture, stored))
+        state[name] = torch.from_numpy(weights).to(dtype)
     model.load_state_dict(state, strict=False, assign=True)
     if packed and config.tie_word_embeddings:
         table = model.model.embed_tokens
@@ -70,6 +68,9 @@ def load_base(path: Path, dtype: torch.dtype, *, packed: bool = False) -> PreTra
     else:
         model.tie_weights()
     _restore_buffers(model)
+    if FACTORS in tensors:
+        factors = dequantize(tensors[FACTORS].data, tensors[FACTORS].tensor_type)
+        model.model.rotary_emb.inv_freq /= torch.from_numpy(np.array(factors))
     model.requires_grad_(False)
     model.train()
     return model
@@ -82,7 +83,8 @@ def _pack(
     raw, kind = torch.from_numpy(tensor.data.view(np.uint8)), tensor.tensor_type
     module = model.get_submodule(name)
     if isinstance(module, torch.nn.Embedding):
-        layer: torch.nn.Module = PackedEmbedding(raw, kind, dtype)
+        scale = getattr(module, "scalar_embed_scale", 1.0)
+        layer: torch.nn.Module = PackedEmbedding(raw, kind, dtype, scale)
     else:
         layer = PackedLinear(raw, kind, module.bias, heads)
     model.set_submodule(name, layer)
@@ -95,43 +97,23 @@ def _permuted(name: str, config: Any) -> int:
     return int(config.num_key_value_heads) if "k_proj" in name else 0
 
 
+def _attention(config: Any) -> str:
+    """On CPUs the plain form is faster at the lengths that lessons have (404 against 313 tokens a
+    second); on GPUs the fused one is, but it cannot cap what it attends by.
+    """
+    capped = getattr(config, "attn_logit_softcapping", None)
+    return "sdpa" if torch.cuda.is_available() and not capped else "eager"
+
+
 def _restore_buffers(model: PreTrainedModel) -> None:
-    """Buffers (rotary frequencies) are computed, not stored: make the base's module anew."""
-    rotary = model.model.rotary_emb
-    model.model.rotary_emb = type(rotary)(config=model.config)
+    """Buffers are computed, not stored: make those of the base anew."""
+    inner = model.model
+    inner.rotary_emb = type(inner.rotary_emb)(config=model.config)
+    if scale := getattr(inner.embed_tokens, "scalar_embed_scale", None):
+        inner.embed_tokens.embed_scale = torch.tensor(scale)
 
 
 def _unpermute(weights: np.ndarray, heads: int) -> np.ndarray:
     """Undo the row order that llama.cpp's converter gives q and k of arch llama."""
     rows = weights.shape[0] // heads // 2
     return weights.reshape(heads, rows, 2, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
-
-
-def _config(reader: gguf.GGUFReader, arch: str, tensors: dict[str, Any]) -> dict[str, Any]:
-    def read(key: str, default: Any = None) -> Any:
-        return _value(reader, f"{arch}.{key}", default)
-
-    width, heads = int(read("embedding_length")), int(read("attention.head_count"))
-    return {
-        "hidden_size": width,
-        "intermediate_size": int(read("feed_forward_length")),
-        "num_hidden_layers": int(read("block_count")),
-        "num_attention_heads": heads,
-        "num_key_value_heads": int(read("attention.head_count_kv", heads)),
-        "head_dim": int(read("attention.key_length", width // heads)),
-        "rms_norm_eps": float(read("attention.layer_norm_rms_epsilon", 1e-5)),
-        "max_position_embeddings": int(read("context_length")),
-        "rope_theta": float(read("rope.freq_base", 10000.0)),
-        "vocab_size": int(tensors["token_embd.weight"].shape[1]),
-        "tie_word_embeddings": "output.weight" not in tensors,
-        "use_cache": False,
-    }
-
-
-def _value(reader: gguf.GGUFReader, key: str, default: Any = None) -> Any:
-    field = reader.get_field(key)
-    return default if field is None else field.contents()
-
-
-def _arch_of(name: str) -> gguf.MODEL_ARCH:
-    return next(arch for arch, text in gguf.MODEL_ARCH_NAMES.items() if text == name)

@@ -40,18 +40,18 @@ class PackedLinear(nn.Linear):  # type: ignore[misc]
 
 
 class PackedEmbedding(nn.Embedding):  # type: ignore[misc]
-    """Ids (...) to vectors (..., width) of `dtype`."""
+    """Ids (...) to vectors (..., width) of `dtype`, `scale` times what is stored."""
 
-    def __init__(self, weight: Tensor, kind: Kind, dtype: torch.dtype) -> None:
+    def __init__(self, weight: Tensor, kind: Kind, dtype: torch.dtype, scale: float = 1.0) -> None:
         nn.Module.__init__(self)
         self.num_embeddings, self.embedding_dim = weight.shape[0], width(kind, weight.shape[1])
         self.padding_idx = None
-        self.kind, self.dtype = kind, dtype
+        self.kind, self.dtype, self.scale = kind, dtype, scale
         self.weight = nn.Parameter(weight, requires_grad=False)
 
     def forward(self, ids: Tensor) -> Tensor:
         rows = dequantize(self.weight[ids.flatten()], self.kind, self.dtype)
-        return rows.view(*ids.shape, -1)
+        return rows.view(*ids.shape, -1) * self.scale
 
 
 class _Product(torch.autograd.Function):  # type: ignore[misc]

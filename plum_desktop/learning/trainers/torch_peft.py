@@ -15,20 +15,21 @@ from peft import LoraConfig, get_peft_model
 from torch.nn import functional
 
 from plum_desktop.adapters.lora import LoraAdapter
-from plum_desktop.adapters.peft_format import read_peft
+from plum_desktop.adapters.names import adaptable_modules, kind_of
+from plum_desktop.adapters.peft_format import read_peft, write_peft
 from plum_desktop.base.errors import DamagedFile
-from plum_desktop.base.files import atomic_write
+from plum_desktop.base.files import atomic_write, open_file
+from plum_desktop.base.sealing import seal_of
 from plum_desktop.learning.packing import Packs, pack
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Row
 from plum_desktop.learning.trainers import StepResult
 from plum_desktop.learning.trainers.torch_gguf import load_base
 from plum_desktop.models.fit import Hold, Shape, choose_hold, memory
-from plum_desktop.models.header import read_header
+from plum_desktop.models.header import GGUFHeader, read_header
 
 log = logging.getLogger(__name__)
 
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _ROWS = 128  # the vocabulary's layer is computed for a multiple of so many places
 
 
@@ -44,11 +45,11 @@ def best_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def best_hold(model: Path, device: torch.device, dtype: torch.dtype) -> Hold:
+def best_hold(header: GGUFHeader, device: torch.device, dtype: torch.dtype) -> Hold:
     """How to hold the GGUF's weights in the memory that is free now."""
     on_gpu = device.type == "cuda"
     available = torch.cuda.mem_get_info(device)[0] if on_gpu else memory().available
-    hold, reason = choose_hold(Shape.of(read_header(model)), available, dtype.itemsize)
+    hold, reason = choose_hold(Shape.of(header), available, dtype.itemsize)
     if hold != "floats":
         log.warning("the model is held as %r, which is slower: %s", hold, reason)
     return hold
@@ -75,7 +76,8 @@ class TorchTrainer:
         self.recipe = recipe
         self.device = best_device()
         self.dtype = best_dtype(self.device)
-        self.hold = hold or best_hold(model, self.device, self.dtype)
+        header = read_header(model)
+        self.hold = hold or best_hold(header, self.device, self.dtype)
         base = load_base(model, self.dtype, packed=self.hold != "floats").to(self.device)
         if self.hold == "frugal":
             base.gradient_checkpointing_enable({"use_reentrant": False})
@@ -84,7 +86,7 @@ class TorchTrainer:
             # An adapter that is taught more keeps its numbers, whatever the recipe says by now.
             r=adapter.rank if adapter else recipe.rank,
             lora_alpha=adapter.alpha if adapter else recipe.alpha,
-            target_modules=TARGETS,
+            target_modules=sorted({kind_of(module) for module in adaptable_modules(header)}),
             task_type="CAUSAL_LM",
             base_model_name_or_path=model.name,
         )
@@ -134,19 +136,27 @@ class TorchTrainer:
 
     def _hidden(self, packs: Packs) -> torch.Tensor:
         """Last hidden states of a batch of packs, flat: (B * L, width)."""
-        visible = torch.from_numpy(packs.visible()).to(self.device)
-        # A padded place sees itself, lest its softmax divide by nothing.
-        visible |= torch.eye(visible.shape[1], dtype=torch.bool, device=self.device)
-        bias = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
-        bias.masked_fill_(~visible, torch.finfo(self.dtype).min)
+        config = self.model.config
+        mask: Any = self._mask(packs)
+        if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+            near = self._mask(packs, config.sliding_window)
+            mask = {"full_attention": mask, "sliding_attention": near}
         output = self.model.get_base_model().model(
             input_ids=torch.from_numpy(packs.ids).to(self.device),
             position_ids=torch.from_numpy(packs.positions).to(self.device),
-            attention_mask=bias[:, None],
+            attention_mask=mask,
             use_cache=False,
         )
         hidden: torch.Tensor = output.last_hidden_state
         return hidden.flatten(0, 1)
+
+    def _mask(self, packs: Packs, window: int | None = None) -> torch.Tensor:
+        """(B, 1, L, L): what is added to attention, nothing where it may look."""
+        visible = torch.from_numpy(packs.visible(window)).to(self.device)
+        # A padded place sees itself, lest its softmax divide by nothing.
+        visible |= torch.eye(visible.shape[1], dtype=torch.bool, device=self.device)
+        bias = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
+        return bias.masked_fill_(~visible, torch.finfo(self.dtype).min)[:, None]
 
     def _logits(self, hidden: torch.Tensor, places: Any) -> torch.Tensor:
         """fp32 logits at the flat `places` alone; the vocabulary is the dearest layer."""
@@ -156,7 +166,8 @@ class TorchTrainer:
         picked = hidden[torch.from_numpy(padded).to(self.device)]
         head = self.model.get_base_model().lm_head
         logits: torch.Tensor = head(picked)[:count].float()
-        return logits
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return torch.tanh(logits / cap) * cap if cap else logits
 
     def _cross_entropy(self, hidden: torch.Tensor, packs: Packs) -> tuple[torch.Tensor, Any]:
         """The weighted mean over all tokens, and what of it tokens not yet certain make up."""
@@ -189,9 +200,11 @@ class TorchTrainer:
 
     def load_checkpoint(self, path: Path) -> int:
         try:
-            if not is_zipfile(path):  # torch would read it as a pickle
-                raise ValueError(path)
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            with open_file(path) as stream:
+                if not is_zipfile(stream):  # torch would read it as a pickle
+                    raise ValueError(path)
+                stream.seek(0)
+                state = torch.load(stream, map_location=self.device, weights_only=True)
             for name, tensor in state["master"].items():
                 self.master[name].data.copy_(tensor)
                 self.live[name].data.copy_(tensor)
@@ -199,15 +212,28 @@ class TorchTrainer:
             return int(state["step"])
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise DamagedFile(
-                f"The checkpoint {path} is damaged; discard this job and learn again."
+                "The checkpoint {path} is damaged; discard this job and learn again.", path=path
             ) from error
 
     def save_adapter(self, folder: Path) -> None:
+        if seal_of(folder):
+            write_peft(self._adapter(), folder)  # peft itself would write for anyone to read
+            return
         for name, parameter in self.live.items():
             parameter.data = self.master[name].data.clone()
         self.model.save_pretrained(folder, safe_serialization=True)
         for parameter in self.live.values():
             parameter.data = parameter.data.to(self.dtype)
+
+    def _adapter(self) -> LoraAdapter:
+        config = self.model.peft_config["default"]
+        tensors: dict[str, dict[str, Any]] = {}
+        for name, tensor in self.master.items():
+            module, _, half = name.removesuffix(".default.weight").rpartition(".lora_")
+            matrix = tensor.detach().cpu().numpy()
+            tensors.setdefault(module.removeprefix("base_model.model."), {})[half] = matrix
+        halves = {module: (both["A"], both["B"]) for module, both in tensors.items()}
+        return LoraAdapter(config.lora_alpha, config.r, halves)
 
     def _load_adapter(self, adapter: LoraAdapter) -> None:
         parameters = dict(self.model.named_parameters())

@@ -26,6 +26,7 @@ from PySide6.QtCore import (
 from shiboken6 import isValid
 
 from plum_desktop.base.errors import Cancelled, PlumError
+from plum_desktop.ui.base.words import said
 
 if TYPE_CHECKING:
     from plum_desktop.app.chat import OnText
@@ -53,7 +54,7 @@ _PATIENCE_MS = 8000  # at the end, for work under way
 def sentence(error: BaseException) -> str:
     """What to tell a person about `error`; a defect of ours goes to the log as well."""
     if isinstance(error, PlumError):
-        return str(error)
+        return said(error.sentence)
     # Where it happened, but not what the error says: that may quote a chat.
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("%s in the window\n%s", type(error).__name__, where)
@@ -83,7 +84,7 @@ class Bridge(QObject):
     engine_progressed = Signal(float, str)
     learning_progressed = Signal(object)
     learning_ended = Signal(object)
-    import_progressed = Signal(float, str)
+    import_progressed = Signal(float, object)  # a Sentence would arrive as a plain str
     download_changed = Signal(object)
     failed = Signal(str)
     store_changed = Signal()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleAnnouncementEvent,
@@ -47,6 +47,7 @@ Tone = Literal["plain", "muted", "accent", "danger", "warn", "good", "on_accent"
 Kind = Literal["plain", "primary", "quiet", "danger", "row", "chip"]
 _REDRAWN = (QEvent.Type.PaletteChange, QEvent.Type.FontChange)
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_CONFIRMED_MS = 1200
 
 
 def label(
@@ -179,6 +180,20 @@ class IconButton(QToolButton):
         self._icon = name
         self._draw()
 
+    def confirm(self, done: str) -> None:
+        """Say for a moment that it was done."""
+        before = self._icon, self.accessibleName()
+        if before[1] == done:
+            return
+        self.set_icon("check")
+        self.set_text(done)
+
+        def back() -> None:
+            self.set_icon(before[0])
+            self.set_text(before[1])
+
+        QTimer.singleShot(_CONFIRMED_MS, self, back)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in _ENTER and self.menu() is None:
             self.click()
@@ -308,8 +323,8 @@ class Notice(QFrame):
         row.setSpacing(8)
         row.addSpacing(4)
         self._sign = IconLabel("alert", tone=tone)
-        self._sign.setVisible(tone != "plain")
         row.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignVCenter)
+        self._sign.setVisible(tone != "plain")  # a child by now: else it were a window of its own
         self._text = text
         self._words = label(text, wrap=True)
         self._content = QBoxLayout(QBoxLayout.Direction.LeftToRight)
@@ -321,9 +336,9 @@ class Notice(QFrame):
         self._content.addLayout(self._buttons)
         row.addLayout(self._content, 1)
         self._cross = IconButton("close", self.tr("Close"), size=16)
-        self._cross.setVisible(closable)
         self._cross.clicked.connect(self._on_cross)
         row.addWidget(self._cross)
+        self._cross.setVisible(closable)
         self.setAccessibleName(text)
 
     def say(self, text: str, tone: Literal["plain", "danger", "warn"] = "plain") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QStandardPaths, Qt
 from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 
+from plum_desktop.ui.base import words
 from plum_desktop.ui.base.bridge import Bridge
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class AdapterExport(QObject):
         box = QMessageBox(self._window)
         box.setWindowTitle(self.tr("Export what was learned"))
         box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(self._bridge.plum.adapters.EXPORT_WARNING)
+        box.setText(words.said(self._bridge.plum.adapters.EXPORT_WARNING))
         box.setInformativeText(self.tr("Give it only to people you would tell all of that."))
         goes_on = box.addButton(self.tr("Choose where…"), QMessageBox.ButtonRole.AcceptRole)
         cancels = box.addButton(QMessageBox.StandardButton.Cancel)

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 from PySide6.QtCore import QCoreApplication, QDateTime, QLocale
 
+from plum_desktop.base.sentence import Sentence
+
 translate = QCoreApplication.translate  # which lupdate knows by this name
 SECTIONS = ("pinned", "today", "yesterday", "folders", "earlier")
+
+
+def said(text: str | None) -> str:
+    """What the layers below say, in the user's language where their sentence is translated."""
+    if not isinstance(text, Sentence):
+        return translate("app", text) if text else ""
+    told = translate("app", text.template)
+    values = {
+        name: said(value) if isinstance(value, Sentence) else value
+        for name, value in text.values.items()
+    }
+    return told.format(**values) if values else told
 
 
 def chats(count: int) -> str:
@@ -61,21 +76,21 @@ def percent(fraction: float) -> str:
     return f"{int(max(0.0, min(1.0, fraction)) * 100)}%"
 
 
-def remembers(title: str, yes: int, asked: int) -> str:
-    """A result card in one line: Learned 12 chats: remembers 41 of 48."""
-    return translate("words", "{title}: remembers {yes} of {asked}").format(
-        title=title, yes=number(yes), asked=number(asked)
-    )
-
-
 def section_of(updated: float, pinned: bool, now: datetime) -> str:
     """Which of SECTIONS a chat belongs to."""
     if pinned:
         return "pinned"
-    day = datetime.fromtimestamp(updated).astimezone().date()
-    if day >= now.date():
+    today, yesterday = _days(now.date(), now.utcoffset())
+    if updated >= today:
         return "today"
-    return "yesterday" if day == now.date() - timedelta(days=1) else "earlier"
+    return "yesterday" if updated >= yesterday else "earlier"
+
+
+@lru_cache(maxsize=2)
+def _days(today: date, _offset: timedelta | None) -> tuple[float, float]:
+    """When a day and the one before it began here: asked for each of thousands of chats."""
+    begins = datetime.combine(today, time.min)
+    return begins.timestamp(), (begins - timedelta(days=1)).timestamp()
 
 
 def section_title(section: str) -> str:

@@ -25,6 +25,7 @@ from plum_desktop.ui.chat.drafts import Drafts
 from plum_desktop.ui.chat.foot import Foot
 from plum_desktop.ui.chat.meter import Meter, Subject
 from plum_desktop.ui.chat.personas import PersonaDialog
+from plum_desktop.ui.chat.replies import Replies
 from plum_desktop.ui.chat.siblings import Siblings
 from plum_desktop.ui.chat.temporary import TEMPORARY, TemporaryChat
 from plum_desktop.ui.chat.turn_list import TurnList
@@ -70,15 +71,17 @@ class Conversation(QWidget):
         self._new = _NEW  # what a new or a temporary chat is to be like
         self._first = False  # whether the store holds no chat at all
         self._opening = 0  # the newest request to show something wins
-        self._busy: str | None = None  # the chat that is being answered
-        self._stopped = False  # that its reader has stopped it
-        self._loading = False  # whether the hint speaks of a model being loaded
         self._edited: Turn | None = None
         self._errors: dict[str, tuple[str, bool]] = {}
-        self._growing = ("", "", "")  # chat, message and text of the reply under way
         self._models: Sequence[ModelInfo] = ()
         self._model: ModelInfo | None = None
 
+        self.replies = Replies(bridge, self)
+        self.replies.grew.connect(self._on_reply_grew)
+        self.replies.ended.connect(self._on_reply_ended)
+        self.replies.loading.connect(self._on_loading)
+        self.replies.loaded.connect(self._on_loaded)
+        self.replies.named.connect(self._on_named)
         self.composer = Composer()
         self.meter = Meter(bridge, self._to_measure)
         self.meter.measured.connect(self._on_measured)
@@ -133,9 +136,6 @@ class Conversation(QWidget):
         box.addWidget(self._stack, 1)
         box.addWidget(self._foot)
 
-        bridge.reply_grew.connect(self._on_reply_grew)
-        bridge.reply_ended.connect(self._on_reply_ended)
-        bridge.engine_progressed.connect(self._on_engine_progressed)
         self.new_chat()
 
     def setFocus(self) -> None:  # type: ignore[override]
@@ -156,7 +156,7 @@ class Conversation(QWidget):
     @property
     def busy(self) -> bool:
         """Whether a reply is under way, in whichever chat."""
-        return self._busy is not None
+        return self.replies.busy
 
     def new_chat(self, *, temporary: bool = False) -> None:
         """An empty page; nothing is stored before something is said."""
@@ -214,13 +214,13 @@ class Conversation(QWidget):
 
     def refresh(self) -> None:
         """Read the chat on screen again: something else may have written to it."""
-        if self._chat and self._busy != self._chat.id:
+        if self._chat and self.replies.chat != self._chat.id:
             self.open(self._chat.id)
 
     def forget(self, chat_id: str) -> None:
         """A chat was deleted: leave it, and let nobody go on answering there."""
         self.drafts.forget(chat_id)
-        if self._busy == chat_id:
+        if self.replies.chat == chat_id:
             self.stop()
         if self.chat_id == chat_id:
             self.new_chat()
@@ -247,15 +247,16 @@ class Conversation(QWidget):
         self.meter.clear()
         self.options.hide()
         self.notice.hide()
-        if self._busy == TEMPORARY:
+        if self.replies.chat == TEMPORARY:
             self.stop()
 
     def _set_branch(self, branch: Sequence[Message]) -> None:
-        writing = self._busy is not None and self._busy == self.chat_id
+        writing = self.replies.busy and self.replies.chat == self.chat_id
         self.turns.set_branch(branch, writing=writing)
-        chat_id, message_id, text = self._growing
-        if writing and chat_id == self.chat_id and branch and branch[-1].id == message_id:
-            self.turns.grow(message_id, text)  # the store is a moment behind
+        last = branch[-1].id if branch else ""
+        so_far = self.replies.text_of(self.chat_id, last)
+        if writing and so_far is not None:
+            self.turns.grow(last, so_far)  # the store is a moment behind
         for row, turn in enumerate(self.turns.turns()):
             if turn.state == "failed" and turn.error is None and turn.id in self._errors:
                 self.turns.explain(row, *self._errors[turn.id])
@@ -283,9 +284,9 @@ class Conversation(QWidget):
         self.meter.look_soon()
 
     def _show_busy(self) -> None:
-        mine = self._busy is not None and self._busy == self._key
-        self.composer.set_busy(self._busy is not None)
-        if self._busy is None or mine:
+        mine = self.replies.chat == self._key
+        self.composer.set_busy(self.busy)
+        if not self.busy or mine:
             self._foot.hint("")
         else:
             self._foot.hint(self.tr("Plum is still answering in another chat."))
@@ -311,7 +312,7 @@ class Conversation(QWidget):
         self.composer.setFocus()
 
     def _on_sent(self, text: str) -> None:
-        if self._busy is not None:
+        if self.busy:
             return
         self.notice.hide()
         edited, self._edited = self._edited, None
@@ -341,25 +342,25 @@ class Conversation(QWidget):
         """Store a new chat for its first message, then send that."""
         new, title = self._new, first_words(text)
         self._wait_for_reply()
-        self._busy = ""
+        self.replies.expect("")
         self._opening += 1
         wanted = self._opening
 
         def made(chat: Chat) -> None:
-            self._busy = chat.id
+            self.replies.expect(chat.id)
             if wanted == self._opening:
                 self._chat = chat
                 self.drafts.begun(chat.id)
                 self._show_chat()
                 self.chat_made.emit(chat.id)
             self._show_busy()
-            self._bridge.reply(
+            self.replies.write(
                 chat.id,
                 lambda on_text: self._plum.chats.send(chat.id, text, on_text, attachments=files),
             )
 
         def failed(error: str) -> None:
-            self._busy = None
+            self.replies.give_up()
             self._take_back(error)
 
         def create() -> Chat:
@@ -373,13 +374,12 @@ class Conversation(QWidget):
     def _answer(self, work: Callable[[OnText], object], begun: int | None = None) -> None:
         """Show that a reply is coming in the chat on screen, and have it written."""
         assert self._chat
-        self._busy = self._chat.id
+        self.replies.expect(self._chat.id)
         self._wait_for_reply(begun)
-        self._bridge.reply(self._chat.id, work)
+        self.replies.write(self._chat.id, work)
 
     def _wait_for_reply(self, begun: int | None = None) -> None:
         """Show that a reply is coming: a new one, or more of the one at row `begun`."""
-        self._stopped = False
         if begun is None:
             self.turns.append("assistant", "", "waiting")
         else:
@@ -393,7 +393,7 @@ class Conversation(QWidget):
         assert self._temporary is not None
         said = self._temporary.said
         self.turns.set_branch([*said, begun] if begun else said)
-        self._busy = TEMPORARY
+        self.replies.expect(TEMPORARY)
         self._wait_for_reply(len(said) if begun else None)
         reply_id = begun.id if begun else self._temporary.new_id()
         chat, settings = self._new, self._plum.settings
@@ -407,18 +407,15 @@ class Conversation(QWidget):
                 begun=begun.text if begun else "",
             )  # fmt: skip
 
-        self._bridge.reply(TEMPORARY, work)
+        self.replies.write(TEMPORARY, work)
 
     # The reply
 
     def _on_reply_grew(self, chat_id: str, message_id: str, text: str) -> None:
-        self._growing = (chat_id, message_id, text)
-        self.loaded()
         if chat_id == self._key and self.turns.rowCount():
             self.turns.grow(message_id, text)
 
     def _on_reply_ended(self, chat_id: str, error: str | None) -> None:
-        self._busy, self._growing, self._loading = None, ("", "", ""), False
         if chat_id == TEMPORARY:
             self._end_temporary(error)
         elif chat_id == self.chat_id:
@@ -427,27 +424,16 @@ class Conversation(QWidget):
         announce(self, error or self.tr("Plum has answered."))
         if chat_id != TEMPORARY:
             self.chat_changed.emit(chat_id)
-            if not error:
-                self._name(chat_id)
+            later = chat_id == self.chat_id and self.turns.rowCount() > _FIRST_EXCHANGE
+            if not error and not later:
+                self.replies.name(chat_id)
         self.attaching.count()
 
-    def _name(self, chat_id: str) -> None:
-        """Have a chat named after its first exchange."""
-        if chat_id == self.chat_id and self.turns.rowCount() > _FIRST_EXCHANGE:
-            return
-
-        def named(title: str | None) -> None:
-            self.loaded()  # it was not free to count meanwhile
-            if title is None:
-                return
-            if self._chat and self._chat.id == chat_id:
-                self._chat = dataclasses.replace(self._chat, title=title)
-                self._show_chat()
-            self.chat_changed.emit(chat_id)
-
-        self._bridge.ask(
-            lambda: self._plum.chats.name(chat_id), named, lambda _: None, owner=self, lane="slow"
-        )
+    def _on_named(self, chat_id: str, title: str) -> None:
+        if self._chat and self._chat.id == chat_id:
+            self._chat = dataclasses.replace(self._chat, title=title)
+            self._show_chat()
+        self.chat_changed.emit(chat_id)
 
     def _end_reply(self, chat_id: str, error: str | None) -> None:
         chats, needs_model = self._plum.store.chats, self._model is None
@@ -475,7 +461,9 @@ class Conversation(QWidget):
             return
         last = self.turns.last()
         if last and last.role == "assistant" and last.text:
-            reason: FinishReason = "failed" if error else "cancelled" if self._stopped else "stop"
+            reason: FinishReason = (
+                "failed" if error else "cancelled" if self.replies.stopped else "stop"
+            )
             self._temporary.reply(last.id, last.text, reason)
         elif taken := self._temporary.take_back():
             self.drafts.restore(taken.text, taken.attachments)
@@ -492,24 +480,22 @@ class Conversation(QWidget):
         self._show_chat()
         self._say(error)
 
-    def _on_engine_progressed(self, fraction: float, _text: str) -> None:
-        share = words.percent(fraction)
-        self._foot.hint(self.tr("Loading the model, {share}").format(share=share))
-        self._loading = True
-
-    def loaded(self) -> None:
-        """The model has been loaded, or could not be."""
-        if self._loading:
-            self._loading = False
+    def _on_loading(self, fraction: float | None) -> None:
+        if fraction is None:
             self._show_busy()
-        if self._busy is None:
+        else:
+            share = words.percent(fraction)
+            self._foot.hint(self.tr("Loading the model, {share}").format(share=share))
+
+    def _on_loaded(self) -> None:
+        if not self.busy:
             self.attaching.count()
             self.meter.look_soon()
 
     # How full the context is
 
     def _to_measure(self) -> Subject | None:
-        if self._busy is not None:
+        if self.busy:
             return None  # what is shown stays true until the reply has ended
         text, files = self.composer.text().strip(), self.drafts.files
         draft = None
@@ -535,9 +521,7 @@ class Conversation(QWidget):
 
     def stop(self) -> None:
         """Stop the reply under way; what was said is kept."""
-        if self._busy is not None:
-            self._stopped = True
-            self._bridge.stop_reply()
+        self.replies.stop()
 
     def edit_last(self) -> None:
         if (turn := self.turns.last("user")) and turn.id:
@@ -561,7 +545,7 @@ class Conversation(QWidget):
     def _row_to_write(self, turn: Turn) -> int | None:
         """Where a reply is to be written anew, or on; None: not now."""
         row = self.turns.row_of(turn.id)
-        if self._busy is not None or row is None:
+        if self.busy or row is None:
             return None
         self.notice.hide()
         self.drafts.nothing_sent()
@@ -591,7 +575,7 @@ class Conversation(QWidget):
             self._answer(lambda on_text: self._plum.chats.go_on(message_id, on_text), row)
 
     def _on_edit_asked(self, turn: Turn) -> None:
-        if self._busy is None:
+        if not self.busy:
             self._edited = turn
             self.drafts.begin_edit(turn.text, turn.attachments)
 
@@ -601,11 +585,11 @@ class Conversation(QWidget):
         self.composer.setFocus()
 
     def _on_step_asked(self, turn: Turn, step: int) -> None:
-        if self._busy is None and self._chat:
+        if not self.busy and self._chat:
             self.siblings.walk(self._chat.id, turn, step)
 
     def _on_delete_asked(self, turn: Turn) -> None:
-        if self._busy is None and self._chat:
+        if not self.busy and self._chat:
             self.delete_asked.emit(turn.id)
 
     def _on_why_asked(self, turn: Turn, place: QPoint) -> None:

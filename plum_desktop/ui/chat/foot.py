@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from plum_desktop.ui.base.controls import Column, Notice, small
+from plum_desktop.ui.chat.column import column_width, gutter
 from plum_desktop.ui.chat.composer import Composer
 from plum_desktop.ui.chat.meter import Meter
-from plum_desktop.ui.chat.turn_view import column_width, gutter
 
 
 class Foot(QWidget):

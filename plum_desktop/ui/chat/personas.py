@@ -19,6 +19,7 @@ from plum_desktop.app.personas import Persona
 from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.controls import Notice, Switch, button, label, small
 from plum_desktop.ui.base.theme import scaled
+from plum_desktop.ui.base.undo_bar import UndoBar
 
 _LIST_WIDTH = 200
 
@@ -33,6 +34,7 @@ class PersonaDialog(QDialog):
         self._bridge = bridge
         self._plum = bridge.plum
         self._personas: list[Persona] = []
+        self._going: str | None = None  # the one removed on screen, and not yet for good
         self.setWindowTitle(self.tr("Personas"))
         self.resize(scaled(680), scaled(440))
         box = QVBoxLayout(self)
@@ -81,6 +83,8 @@ class PersonaDialog(QDialog):
         self.notice = Notice(closable=True)
         self.notice.hide()
         box.addWidget(self.notice)
+        self.undo = UndoBar()
+        box.addWidget(self.undo)
         row = QHBoxLayout()
         row.addStretch(1)
         row.addWidget(button(self.tr("Close"), "plain", self.accept))
@@ -95,8 +99,8 @@ class PersonaDialog(QDialog):
         self.name.setFocus()
 
     def _refresh(self, chosen: str | None = None) -> None:
-        def show(personas: list[Persona]) -> None:
-            self._personas = personas
+        def show(found: list[Persona]) -> None:
+            self._personas = personas = [one for one in found if one.name != self._going]
             self.list.blockSignals(True)
             self.list.clear()
             self.list.addItems([one.name for one in personas])
@@ -127,6 +131,7 @@ class PersonaDialog(QDialog):
         self._saves.setEnabled(bool(shown.name and shown.prompt) and shown != self._chosen())
 
     def _on_save(self) -> None:
+        self.undo.commit()  # the name that went may be wanted again
         before = self._chosen()
         persona = Persona(self.name.text(), self.prompt.toPlainText())
         is_default = before is not None and before.prompt == self._plum.settings.persona
@@ -139,8 +144,28 @@ class PersonaDialog(QDialog):
         self._change(save, " ".join(persona.name.split()))
 
     def _on_remove(self) -> None:
+        """Take it off the list; it is removed when the bar with Undo goes."""
         if chosen := self._chosen():
-            self._change(lambda: self._plum.personas.remove(chosen.name))
+            name = chosen.name
+            self.undo.offer(
+                self.tr("Removed {name}. Chats that have its prompt keep it.").format(name=name),
+                lambda: self._bring_back(name), lambda: self._remove_for_good(name),
+            )  # fmt: skip
+            self._going = name
+            self._refresh()
+
+    def _bring_back(self, name: str) -> None:
+        self._going = None
+        self._refresh(name)
+
+    def _remove_for_good(self, name: str) -> None:
+        self._going = None
+        chosen = self._chosen()
+        self._change(lambda: self._plum.personas.remove(name), chosen.name if chosen else None)
+
+    def done(self, result: int) -> None:
+        self.undo.commit()
+        super().done(result)
 
     def _on_default(self, on: bool) -> None:
         if chosen := self._chosen():

@@ -14,7 +14,8 @@ from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolButton, QWidget
 
 from plum_desktop.ui.base.theme import text_font
-from plum_desktop.ui.chat.turn_view import TurnView, column_in
+from plum_desktop.ui.chat.column import column_in
+from plum_desktop.ui.chat.turn_view import TurnView
 from plum_desktop.ui.chat.turns import Turn, TurnModel
 
 _MARGIN = 16  # above the first turn and below the last

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import (
-    QByteArray,
-    QEvent,
-    QObject,
-    QPoint,
-    QRect,
-    QSize,
-    Qt,
-    QTimer,
-    QUrl,
-    Signal,
-)
+from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
-    QContextMenuEvent,
     QEnterEvent,
     QFocusEvent,
     QFontMetrics,
@@ -28,214 +15,23 @@ from PySide6.QtGui import (
     QKeySequence,
     QPainter,
     QPaintEvent,
-    QTextBlockFormat,
     QTextCursor,
-    QTextOption,
-    QWheelEvent,
 )
-from PySide6.QtWidgets import (
-    QApplication,
-    QFrame,
-    QHBoxLayout,
-    QStyle,
-    QTextBrowser,
-    QTextEdit,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QApplication, QStyle, QWidget
 
-from plum_desktop.ui.base.controls import IconButton, align_leading, button, label, small
-from plum_desktop.ui.base.theme import (
-    LINE_WIDTH,
-    TEXT_PIXELS,
-    code_font,
-    current_theme,
-    scaled,
-    set_property,
-    set_type,
-    text_font,
-    text_size,
-)
-from plum_desktop.ui.base.words import breakable
+from plum_desktop.ui.base.controls import align_leading, label, small
+from plum_desktop.ui.base.theme import current_theme, scaled, text_font, text_size
 from plum_desktop.ui.chat.attachments import Chip, Chips
-from plum_desktop.ui.chat.markdown import (
-    Block,
-    blocks_of,
-    highlighted,
-    plain_blocks_of,
-    prose_style,
-)
+from plum_desktop.ui.chat.code_block import Code
+from plum_desktop.ui.chat.column import MARGIN, column_in, gutter
+from plum_desktop.ui.chat.markdown import Block, blocks_of, plain_blocks_of
+from plum_desktop.ui.chat.prose import Prose
+from plum_desktop.ui.chat.turn_actions import TurnActions
+from plum_desktop.ui.chat.turn_note import TurnNote
 from plum_desktop.ui.chat.turns import Turn
 
-_MARGIN = 16  # left and right of everything
 _ABOVE, _BETWEEN, _ACTIONS = 8, 12, 30
 _MARKED_MS = 1600
-# Not None: a document that is given no value looks for a local file itself.
-_NOTHING = QByteArray(b"\0")
-_SCROLL_KEYS = (
-    Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Home,
-    Qt.Key.Key_End,
-)  # fmt: skip
-
-
-def gutter() -> int:
-    """Where it stands who speaks, in pixels."""
-    return scaled(56)
-
-
-def column_width() -> int:
-    """How wide a line of text may become, in pixels."""
-    return QFontMetrics(text_font()).averageCharWidth() * LINE_WIDTH
-
-
-def column_in(width: int) -> tuple[int, int]:
-    """Where the text starts, and how wide it is, in a view of `width`."""
-    room = max(120, width - 2 * _MARGIN - gutter())
-    text = min(room, column_width())
-    left = max(_MARGIN, (width - gutter() - text) // 2)
-    return left + gutter(), text
-
-
-class Prose(QTextBrowser):
-    """A stretch of rich text as high as it is.  It loads nothing, whatever it refers to."""
-
-    link_clicked = Signal(str)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._html = ""
-        self._style = ""
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.viewport().setAutoFillBackground(False)
-        self.setStyleSheet("background: transparent; border: none; padding: 0;")
-        self.setOpenLinks(False)
-        self.setUndoRedoEnabled(False)
-        self.document().setDocumentMargin(0)
-        set_type(self, TEXT_PIXELS)
-        option = self.document().defaultTextOption()
-        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
-        self.document().setDefaultTextOption(option)
-        # As it goes out, so that no letter that looks like another, or turns round what follows,
-        # makes an address read as somebody else's.
-        encoded = QUrl.ComponentFormattingOption.FullyEncoded
-        self.anchorClicked.connect(lambda url: self.link_clicked.emit(url.toString(encoded)))
-
-    def set_html(self, html: str) -> None:
-        style = prose_style(current_theme(), code_font().family(), scaled)
-        if (html, style) == (self._html, self._style):
-            return
-        self._html, self._style = html, style
-        self.document().setDefaultStyleSheet(style)
-        self.setHtml(html)
-        # The last paragraph's lower margin belongs to nobody.
-        cursor = QTextCursor(self.document())
-        cursor.movePosition(QTextCursor.MoveOperation.End)
-        form = QTextBlockFormat()
-        form.setBottomMargin(0)
-        cursor.mergeBlockFormat(form)
-        # A stop for the tab key only where the keyboard has something to do.
-        links = "<a " in html
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if links else Qt.FocusPolicy.ClickFocus)
-
-    def height_for(self, width: int) -> int:
-        self.document().setTextWidth(width)
-        return math.ceil(self.document().size().height())
-
-    def loadResource(self, _kind: int, _name: QUrl | str) -> object:
-        return _NOTHING
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in _SCROLL_KEYS and not event.modifiers():
-            event.ignore()
-        else:
-            super().keyPressEvent(event)
-
-    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        if not self.textCursor().hasSelection() and not self.anchorAt(event.pos()):
-            event.ignore()  # the turn's own menu has more to offer
-        else:
-            super().contextMenuEvent(event)
-
-
-class Code(QFrame):
-    """A code block: its language, a copy button, and lines that scroll sideways."""
-
-    _BAR = 30
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._block: Block | None = None
-        self._dress: tuple[str, int] = ("", 0)
-        self.setProperty("kind", "code")
-        box = QVBoxLayout(self)
-        box.setContentsMargins(1, 0, 1, 1)
-        box.setSpacing(0)
-        bar = QHBoxLayout()
-        bar.setContentsMargins(12, 2, 4, 0)
-        self._language = small()
-        bar.addWidget(self._language, 1)
-        self._copy = IconButton("copy", self.tr("Copy code"), size=16)
-        self._copy.clicked.connect(self._on_copy)
-        bar.addWidget(self._copy)
-        box.addLayout(bar)
-        self._text = _CodeText()
-        box.addWidget(self._text)
-
-    def set_block(self, block: Block) -> None:
-        theme = current_theme()
-        dress = (theme.name, text_size())
-        if block == self._block and dress == self._dress:
-            return
-        self._block, self._dress = block, dress
-        self._text.setFont(code_font())
-        self._language.setText(block.language or self.tr("code"))
-        self._text.setAccessibleName(self._language.text())
-        lines = highlighted(block.text, block.language, theme)
-        self._text.setHtml(f'<pre style="margin: 0">{lines}</pre>')
-        frame = self._text.document().rootFrame().frameFormat()
-        frame.setTopMargin(4)  # the language stands above
-        self._text.document().rootFrame().setFrameFormat(frame)
-
-    def height_for(self, width: int) -> int:
-        lines = self._text.document()
-        needed = math.ceil(lines.size().height())
-        wide = lines.idealWidth() > width - 4
-        bar = self._text.horizontalScrollBar().sizeHint().height() if wide else 0
-        self._text.setFixedHeight(needed + bar)
-        return scaled(self._BAR) + needed + bar + 2
-
-    def _on_copy(self) -> None:
-        if self._block:
-            QGuiApplication.clipboard().setText(self._block.text)
-            _confirm_copy(self._copy, self.tr("Copied"), self.tr("Copy code"))
-
-
-class _CodeText(QTextEdit):
-    def __init__(self) -> None:
-        super().__init__()
-        self.setReadOnly(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setLineWrapMode(QTextEdit.LineWrapMode.NoWrap)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setStyleSheet("background: transparent; border: none; padding: 0;")
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.document().setDocumentMargin(12)
-        self.setFont(code_font())
-
-    def loadResource(self, _kind: int, _name: QUrl | str) -> object:
-        return _NOTHING
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        sideways = event.angleDelta().x() or event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        if sideways:
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 class TurnView(QWidget):
@@ -290,54 +86,18 @@ class TurnView(QWidget):
         self._named: tuple[str, ...] | None = None  # what the chips say
         self._wait = small(self.tr("Reading…"))
         self._wait.setParent(self)
-        self._note = QWidget(self)
-        self._note_words = small(wrap=True)
-        self._note_button = button("", "plain", self._on_remedy)
-        row = QHBoxLayout(self._note)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._note_words, 1)
-        row.addWidget(self._note_button, 0, Qt.AlignmentFlag.AlignTop)
-
-        self._actions = QWidget(self)
-        bar = QHBoxLayout(self._actions)
-        bar.setContentsMargins(0, 0, 0, 0)
-        bar.setSpacing(2)
-        self._copy = IconButton("copy", self.tr("Copy"), size=16)
-        self._copy.clicked.connect(self._on_copy)
-        bar.addWidget(self._copy)
-        self._quote = IconButton("quote", self.tr("Quote"), size=16)
-        self._quote.clicked.connect(self._on_quote)
-        bar.addWidget(self._quote)
-        if mine:
-            self._change = IconButton("edit", self.tr("Edit into a new branch"), size=16)
-            self._change.clicked.connect(self.edit_asked)
-        else:
-            self._change = IconButton("again", self.tr("Answer again"), size=16)
-            self._change.clicked.connect(self.again_asked)
-        bar.addWidget(self._change)
-        self._why: IconButton | None = None
-        if not mine:
-            self._why = IconButton("memory", self.tr("Memories near this answer"), size=16)
-            self._why.clicked.connect(self._on_why)
-            bar.addWidget(self._why)
-        self._delete = IconButton("delete", self.tr("Delete this message…"), size=16)
-        self._delete.clicked.connect(self.delete_asked)
-        bar.addWidget(self._delete)
-        bar.addStretch(1)
-        self._walker = QWidget()
-        walk = QHBoxLayout(self._walker)
-        walk.setContentsMargins(0, 0, 0, 0)
-        walk.setSpacing(2)
-        self._older = IconButton("previous", self.tr("Older version"), size=16, command="older")
-        self._newer = IconButton("next", self.tr("Newer version"), size=16, command="newer")
-        self._older.clicked.connect(lambda: self.step_asked.emit(-1))
-        self._newer.clicked.connect(lambda: self.step_asked.emit(1))
-        self._place = small()
-        for part in (self._older, self._place, self._newer):
-            walk.addWidget(part)
-        bar.addWidget(self._walker)
-        for part in self._actions.findChildren(IconButton):
-            part.installEventFilter(self)
+        self._note = TurnNote()
+        self._note.setParent(self)
+        self._note.remedy_asked.connect(self._on_remedy)
+        self.bar = TurnActions(mine=mine)
+        self.bar.setParent(self)
+        self.bar.copy_asked.connect(self._on_copy)
+        self.bar.quote_asked.connect(lambda: self.quote_asked.emit(self._chosen_text()))
+        self.bar.change_asked.connect(self.edit_asked if mine else self.again_asked)
+        self.bar.why_asked.connect(self.why_asked)
+        self.bar.delete_asked.connect(self.delete_asked)
+        self.bar.step_asked.connect(self.step_asked)
+        self.bar.focus_moved.connect(self._show_actions)
         self.set_turn(turn)
 
     @property
@@ -359,15 +119,8 @@ class TurnView(QWidget):
         if named != self._named:
             self._named = named
             self._files.set_chips([Chip(name) for name in named])
-        self._set_note()
-        place, count = turn.place
-        self._walker.setVisible(count > 1)
-        self._place.setText(self.tr("{place}/{count}").format(place=place, count=count))
-        self._place.setAccessibleName(
-            self.tr("Version {place} of {count}").format(place=place, count=count)
-        )
-        self._older.setEnabled(place > 1)
-        self._newer.setEnabled(place < count)
+        self._note.show_turn(turn, last=self._is_last)
+        self.bar.set_place(*turn.place)
         self._show_actions()
 
     def _set_blocks(self, blocks: Sequence[Block]) -> None:
@@ -405,29 +158,6 @@ class TurnView(QWidget):
             gone.deleteLater()
         del self._blocks[keep:]
 
-    def _set_note(self) -> None:
-        turn = self._turn
-        words = {
-            "cut": self.tr("Cut off at the longest reply that the settings allow."),
-            "stopped": self.tr("Stopped."),
-            "failed": turn.error or self.tr("This reply was interrupted."),
-        }.get(turn.state, "")
-        self._note_words.setText(breakable(words))
-        self._note.setVisible(bool(words))
-        failed = turn.state == "failed"
-        if not failed:
-            remedy = self.tr("Continue")
-        else:
-            remedy = self.tr("Choose a model") if turn.needs_model else self.tr("Try again")
-        self._note_button.setText(remedy)
-        self._note_button.setAccessibleName(remedy)
-        self._note_button.setVisible(failed or self._can_go_on())
-        set_property(self._note_words, "tone", "danger" if failed else "muted")
-
-    def _can_go_on(self) -> bool:
-        turn = self._turn
-        return self._is_last and turn.state in ("cut", "stopped") and bool(turn.text.strip())
-
     def _on_remedy(self) -> None:
         if self._turn.state != "failed":
             self.go_on_asked.emit()
@@ -438,7 +168,7 @@ class TurnView(QWidget):
         """The last turn keeps its actions in sight; whether its height may be another now."""
         changed, self._is_last = self._is_last != last, last
         if changed:
-            self._set_note()
+            self._note.show_turn(self._turn, last=last)
         self._show_actions()
         return changed and not self._note.isHidden()
 
@@ -463,8 +193,10 @@ class TurnView(QWidget):
         return chosen.selection().toPlainText() if chosen else self._turn.text
 
     def _cursors(self) -> list[QTextCursor]:
-        texts = [each if isinstance(each, Prose) else each._text for each in self._blocks]
-        return [text.textCursor() for text in texts]
+        return [
+            each.textCursor() if isinstance(each, Prose) else each.text_cursor()
+            for each in self._blocks
+        ]
 
     def arrange(self, width: int) -> int:
         """Lay everything out for `width` and return the height that needs."""
@@ -473,7 +205,7 @@ class TurnView(QWidget):
         line = QFontMetrics(text_font()).height() * 3 // 2
         y = _ABOVE
         if self._turn.first_seen:
-            self._put(self._horizon, _MARGIN, y, width - 2 * _MARGIN, line)
+            self._put(self._horizon, MARGIN, y, width - 2 * MARGIN, line)
             y += line + _BETWEEN
         self._put(self._who, left - gutter(), y - 3, gutter() - 8, line)
         if self._turn.attachments:
@@ -489,15 +221,12 @@ class TurnView(QWidget):
             y += line
         if not self._note.isHidden():
             y += 4 if self._blocks else 0
-            high = max(
-                self._note.sizeHint().height() if not self._note_button.isHidden() else 0,
-                self._words_height(text),
-            )
+            high = self._note.height_for(text)
             self._put(self._note, left, y, text, high)
             y += high
         self._end = y
         high = max(_ACTIONS, scaled(24))
-        self._put(self._actions, left - 5, y + 2, text + 10, high - 4)
+        self._put(self.bar, left - 5, y + 2, text + 10, high - 4)
         return y + high
 
     def _put(self, part: QWidget, x: int, y: int, width: int, height: int) -> None:
@@ -506,27 +235,11 @@ class TurnView(QWidget):
         place = QRect(x, y, width, height)
         part.setGeometry(QStyle.visualRect(self.layoutDirection(), whole, place))
 
-    def _words_height(self, width: int) -> int:
-        if not self._note_button.isHidden():
-            width -= self._note_button.sizeHint().width() + 8
-        metrics = self._note_words.fontMetrics()
-        wrap = Qt.TextFlag.TextWordWrap
-        rect = metrics.boundingRect(QRect(0, 0, width, 10_000), wrap, self._note_words.text())
-        return rect.height() + 6
-
     def _show_actions(self) -> None:
-        settled = self._turn.state not in ("waiting", "writing") and bool(self._turn.id)
         focus = QApplication.focusWidget()
         focused = focus is not None and (focus is self or self.isAncestorOf(focus))
         wanted = self._is_last or self._hovered or focused
-        walking = self._turn.place[1] > 1
-        self._actions.setVisible(settled and (wanted or walking))
-        self._copy.setVisible(wanted and bool(self._turn.text))
-        self._quote.setVisible(wanted and bool(self._turn.text))
-        self._delete.setVisible(wanted and self._explains)
-        self._change.setVisible(wanted and self._turn.state != "failed")  # it has a button then
-        if self._why:
-            self._why.setVisible(wanted and self._explains and bool(self._turn.text))
+        self.bar.show_for(self._turn, wanted=wanted, stored=self._explains)
 
     def enterEvent(self, event: QEnterEvent) -> None:
         super().enterEvent(event)
@@ -551,11 +264,6 @@ class TurnView(QWidget):
         super().focusOutEvent(event)
         self._show_actions()
         self.update()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut):
-            self._show_actions()
-        return super().eventFilter(watched, event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Copy):
@@ -606,24 +314,6 @@ class TurnView(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(self.width(), self.height())
 
-    def _on_why(self) -> None:
-        assert self._why
-        self.why_asked.emit(self._why.mapToGlobal(QPoint(0, self._why.height())))
-
-    def _on_quote(self) -> None:
-        self.quote_asked.emit(self._chosen_text())
-
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self._turn.text)
-        _confirm_copy(self._copy, self.tr("Copied"), self.tr("Copy"))
-
-
-def _confirm_copy(made: IconButton, done: str, before: str) -> None:
-    made.set_icon("check")
-    made.set_text(done)
-
-    def back() -> None:
-        made.set_icon("copy")
-        made.set_text(before)
-
-    QTimer.singleShot(1200, made, back)
+        self.bar.copy.confirm(self.tr("Copied"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QProgressBar, QVBoxLayout
 
+from plum_desktop.ui.base import words
 from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.controls import button, label
 from plum_desktop.ui.base.export import open_dialog
@@ -64,7 +65,7 @@ class AdapterImport(QFrame):
         box = QMessageBox(self.window())
         box.setWindowTitle(self.tr("Import an adapter"))
         box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(self._bridge.plum.imports.WARNING)
+        box.setText(words.said(self._bridge.plum.imports.WARNING))
         box.setInformativeText(
             self.tr(
                 "It is tested first, which takes a few minutes, and answers only if it passes. "
@@ -96,7 +97,7 @@ class AdapterImport(QFrame):
         self.changed.emit()
 
     def _on_progressed(self, fraction: float, text: str) -> None:
-        self.doing.setText(text)
+        self.doing.setText(words.said(text))
         self.bar.setValue(int(fraction * 1000))
 
     def _on_stop(self) -> None:
@@ -107,7 +108,7 @@ class AdapterImport(QFrame):
         """None: it was stopped."""
         self._set_running(False)
         if found:
-            self.ended.emit(found.adapter.id, found.message)
+            self.ended.emit(found.adapter.id, words.said(found.message))
         else:
             self.ended.emit("", self.tr("The import was stopped; nothing has changed."))
 

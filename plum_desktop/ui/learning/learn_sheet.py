@@ -67,7 +67,7 @@ class PlanModel(QAbstractListModel):
         row = index.row()
         if row >= len(self._chats):
             chat, reason = self._left_out[row - len(self._chats)]
-            text = self.tr("{title}: {reason}").format(title=chat.title, reason=reason)
+            text = self.tr("{title}: {reason}").format(title=chat.title, reason=words.said(reason))
             shows = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole)
             return text if role in shows else None
         planned = self._chats[row]
@@ -191,7 +191,9 @@ class LearnSheet(QFrame):
         count = len(plan.chats)
         if count == 0:
             self.title.setText(self.tr("Nothing new to learn"))
-            self.cost.setText(plan.refusal or self.tr("Chat with Plum for a while first."))
+            self.cost.setText(
+                words.said(plan.refusal) or self.tr("Chat with Plum for a while first.")
+            )
         else:
             self.title.setText(self.tr("Learn from {chats}").format(chats=words.chats(count)))
             self.cost.setText(
@@ -202,7 +204,7 @@ class LearnSheet(QFrame):
         self.notice.hide()
         self.cost.show()
         if count and plan.refusal:
-            self._refuse(plan.refusal)
+            self._refuse(words.said(plan.refusal))
         self._enable(bool(count) and not plan.refusal)
         if self.learn_button.isEnabled() and not self.list.isVisible():
             self.learn_button.setFocus()

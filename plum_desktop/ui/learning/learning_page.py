@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from plum_desktop.app import curves
 from plum_desktop.app.curves import History
@@ -14,6 +14,7 @@ from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.controls import button, label
 from plum_desktop.ui.base.export import AdapterExport
 from plum_desktop.ui.base.page import Page
+from plum_desktop.ui.base.undo_bar import UndoBar
 from plum_desktop.ui.learning.adapter_import import AdapterImport
 from plum_desktop.ui.learning.lessons import Lessons
 from plum_desktop.ui.learning.now_card import NowCard
@@ -34,12 +35,17 @@ class LearningPage(Page):
     compare_asked = Signal()
     serving_changed = Signal()
 
-    def __init__(self, bridge: Bridge, lessons: Lessons, export: AdapterExport) -> None:
+    def __init__(
+        self, bridge: Bridge, lessons: Lessons, export: AdapterExport, undo: UndoBar
+    ) -> None:
+        """`undo` stands where every page is, and is there before this one."""
         super().__init__(self.tr("Learning"))
         self._bridge = bridge
         self._lessons = lessons
         self._plum = bridge.plum
         self._runs: list[Run] = []
+        self._going: set[str] = set()  # adapters deleted on screen, and not yet for good
+        self.undo = undo
         self._known_job: str | None = None  # the job that the table has a row for
         self.charts: Charts | None = None  # made when the page is first looked at
         self.importing = AdapterImport(bridge)
@@ -53,6 +59,7 @@ class LearningPage(Page):
         self.head.addWidget(self.learn_button)
         self.now = NowCard(lessons)
         self.body.addWidget(self.now)
+        self.now.refresh()
         self.body.addWidget(self.importing)
         self.schedule = ScheduleCard(bridge)
         self.schedule.failed.connect(self.say)
@@ -64,7 +71,7 @@ class LearningPage(Page):
         self.details = RunDetails(export)
         self.details.use_asked.connect(self._on_use)
         self.details.undo_asked.connect(self._on_undo)
-        self.details.delete_asked.connect(self._confirm_delete)
+        self.details.delete_asked.connect(self._on_delete)
         self.details.compare_asked.connect(self.compare_asked)
 
         runs = QWidget()
@@ -90,6 +97,7 @@ class LearningPage(Page):
         self._redraw.timeout.connect(self._draw_loss)
         lessons.changed.connect(self._on_lessons_changed)
         lessons.serving_changed.connect(self.refresh)
+        self._set_buttons()
 
     def _set_buttons(self) -> None:
         free = not self._lessons.running and not self.importing.running
@@ -110,10 +118,12 @@ class LearningPage(Page):
         plum = self._plum
         self.schedule.refresh()
 
+        gone = frozenset(self._going)
+
         def read() -> list[Lesson]:
             left = plum.learning.interrupted()  # a run whose program was killed still says running
             runs = [left if left and run.id == left.id else run for run in plum.store.runs.list()]
-            return lessons_of(runs, plum.adapters.list())
+            return lessons_of(runs, [each for each in plum.adapters.list() if each.id not in gone])
 
         def show(lessons: list[Lesson]) -> None:
             self._runs = [lesson.run for lesson in lessons if lesson.run]
@@ -173,24 +183,29 @@ class LearningPage(Page):
         if adapter_id:
             self.refresh(adapter_id)
 
-    def _confirm_delete(self, adapter_id: str) -> None:
-        box = QMessageBox(self)
-        box.setWindowTitle(self.tr("Delete what was learned"))
-        box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(self.tr("Delete what this run learned? Its files are gone then for good."))
-        box.setInformativeText(self.tr("Your chats stay, and can be learned again."))
-        deletes = box.addButton(self.tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
-        cancels = box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(cancels)
-        box.setEscapeButton(cancels)
+    def _on_delete(self, adapter_id: str) -> None:
+        """Say that it is deleted; its files are when the bar with Undo goes."""
+        self.undo.offer(
+            self.tr("Deleted what this run learned. Your chats stay, and can be learned again."),
+            lambda: self._show_again(adapter_id), lambda: self._delete_for_good(adapter_id),
+        )  # fmt: skip
+        self._going.add(adapter_id)
+        self.refresh()
 
-        def answered() -> None:
-            if box.clickedButton() is deletes:
-                self._bridge.ask(
-                    lambda: self._plum.adapters.delete(adapter_id), self._on_switched, self.say,
-                    owner=self, lane="slow",
-                )  # fmt: skip
+    def _show_again(self, adapter_id: str) -> None:
+        self._going.discard(adapter_id)
+        self.refresh()
 
-        box.finished.connect(lambda _: answered())
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+    def _delete_for_good(self, adapter_id: str) -> None:
+        def deleted(_: object) -> None:
+            self._going.discard(adapter_id)
+            self._on_switched(None)
+
+        def failed(sentence: str) -> None:
+            self._show_again(adapter_id)
+            self._bridge.failed.emit(sentence)
+
+        self._bridge.ask(
+            lambda: self._plum.adapters.delete(adapter_id), deleted, failed,
+            owner=self, lane="slow",
+        )  # fmt: skip

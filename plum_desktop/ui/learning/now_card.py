@@ -42,7 +42,7 @@ class NowCard(QFrame):
         box.addWidget(self.steps)
         self._sure = False
         lessons.changed.connect(self.refresh)
-        self.refresh()
+        self.hide()  # until `refresh`: shown before it has a parent, it were a window
 
     def refresh(self) -> None:
         lessons = self._lessons
@@ -56,7 +56,7 @@ class NowCard(QFrame):
             self.left.setText("")
             self.steps.setText("")
         else:
-            self.doing.setText(progress.text)
+            self.doing.setText(words.said(progress.text))
             self.bar.setValue(int(progress.fraction * 1000))
             parts = [words.percent(progress.fraction)]
             if lessons.paused:

@@ -9,10 +9,11 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 
 from plum_desktop.ui.base import words
 from plum_desktop.ui.base.controls import IconButton, IconLabel, button, label, small
+from plum_desktop.ui.learning import card_words
 
 if TYPE_CHECKING:
     from plum_desktop.app.job import Outcome
-    from plum_desktop.app.result_card import ResultCard
+    from plum_desktop.app.result_card import Card
 
 
 class CardRows(QWidget):
@@ -26,16 +27,20 @@ class CardRows(QWidget):
         self._grid.setVerticalSpacing(6)
         self._grid.setColumnStretch(3, 1)
         self._labels: list[QLabel] = []
+        self._card: Card | None = None
 
-    def set_card(self, card: ResultCard | None) -> None:
+    def set_card(self, card: Card | None) -> None:
+        if card == self._card:
+            return  # else it would be gone for a moment
+        self._card = card
         for old in self._labels:
             self._grid.removeWidget(old)
             old.hide()
             old.deleteLater()
         self._labels = []
-        for at, row in enumerate(card.rows if card else []):
-            before = self.tr("before: {figure}").format(figure=row.before) if row.before else ""
-            for column, made in enumerate((small(row.label), _Figure(row.value), small(before))):
+        for at, row in enumerate(card_words.rows(card) if card else []):
+            parts = small(row.label), _Figure(row.value), small(row.before)
+            for column, made in enumerate(parts):
                 self._grid.addWidget(made, at, column, Qt.AlignmentFlag.AlignTop)
                 self._labels.append(made)
 
@@ -113,16 +118,17 @@ class ResultView(QFrame):
     def set_outcome(self, outcome: Outcome) -> None:
         card, done = outcome.card, outcome.state == "done"
         self._sign.set_icon("check" if done else "alert", "good" if done else "warn")
-        self.title.setText(card.title if card else outcome.message)
+        message = words.said(outcome.message)
+        self.title.setText(card_words.title(card) if card else message)
         self.setAccessibleName(self.title.text())
         self._took.setText(words.took(card.seconds) if card and card.seconds else "")
-        reason = card.reason if card and card.reason else outcome.message if card else ""
-        if done and card and not card.reason:
-            reason = ""
+        reason = ""
+        if card and not (done and not card.reasons):
+            reason = card_words.reason(card) or message
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
         self.rows.set_card(card)
-        self.rows.setVisible(bool(card and card.rows))
+        self.rows.setVisible(card is not None)
         self.keep_button.setText(self.tr("Keep") if done else self.tr("Close"))
         self.keep_button.setAccessibleName(self.keep_button.text())
         self.undo_button.setVisible(done)

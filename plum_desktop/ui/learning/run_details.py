@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
 from plum_desktop.ui.base import words
 from plum_desktop.ui.base.controls import button, label
 from plum_desktop.ui.base.export import AdapterExport
+from plum_desktop.ui.learning import card_words
 from plum_desktop.ui.learning.result_card import CardRows
 from plum_desktop.ui.learning.run_table import Lesson
 
@@ -45,7 +46,7 @@ class RunDetails(QFrame):
         self.export_button.setAccessibleName(self.tr("Export"))
         self.export_button.setMenu(export.menu(self.export_button, self.adapter_id))
         self.delete_button = button(
-            self.tr("Delete…"), "danger", lambda: self.delete_asked.emit(self.adapter_id())
+            self.tr("Delete"), "danger", lambda: self.delete_asked.emit(self.adapter_id())
         )
         for each in (self.use_button, self.undo_button, self.compare_button, self.export_button):
             row.addWidget(each)
@@ -67,15 +68,16 @@ class RunDetails(QFrame):
             return
         run, adapter, card = lesson.run, lesson.adapter, lesson.card
         count = words.chats(len(run.chats if run else adapter.chats if adapter else ()))
-        title = card.title if card else self.tr("Learned {chats}").format(chats=count)
+        title = card_words.title(card) if card else self.tr("Learned {chats}").format(chats=count)
         if not card and run and run.state in ("failed", "stopped", "interrupted"):
             title = self.tr("Nothing was learned from {chats}").format(chats=count)
         self.title.setText(title)
-        reason = (run.error if run else None) or (card.reason if card else None) or ""
+        reason = words.said(run.error if run else None)
+        reason = reason or (card_words.reason(card) if card else "")
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
         self.rows.set_card(card)
-        self.rows.setVisible(bool(card and card.rows))
+        self.rows.setVisible(card is not None)
         there = adapter is not None and adapter.state != "deleted"
         serves = adapter is not None and adapter.active
         servable = adapter is not None and adapter.state in ("ready", "undone")

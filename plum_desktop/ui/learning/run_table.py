@@ -16,10 +16,11 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from plum_desktop.app.result_card import ResultCard, card_of, import_card
+from plum_desktop.app.result_card import Card, ResultCard, card_of, import_card
 from plum_desktop.base.types import Adapter, Run
 from plum_desktop.ui.base import words
 from plum_desktop.ui.base.theme import scaled, text_font
+from plum_desktop.ui.learning import card_words
 
 Index = QModelIndex | QPersistentModelIndex
 _ROW, _MOST_ROWS = 38, 8
@@ -31,7 +32,7 @@ class Lesson:
 
     run: Run | None
     adapter: Adapter | None
-    card: ResultCard | None = None
+    card: Card | None = None
 
     @property
     def created(self) -> float:
@@ -112,7 +113,8 @@ class LessonModel(QAbstractTableModel):
                 return words.took(run.finished - run.created)
             return ""
         if column == self.REMEMBERS:
-            return lesson.card.rows[0].value if run and lesson.card and lesson.card.rows else ""
+            card = lesson.card
+            return card_words.figures(card.yes) if isinstance(card, ResultCard) else ""
         return self._state(lesson)
 
     def _state(self, lesson: Lesson) -> str:

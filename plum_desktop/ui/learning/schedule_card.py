@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
 
 from plum_desktop.app.schedule import in_words
+from plum_desktop.ui.base import words
 from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.controls import Switch, button, label, small
 
@@ -49,7 +50,7 @@ class ScheduleCard(QFrame):
         settings = self._bridge.plum.settings
         on = settings.schedule == "on"
         self.switch.setChecked(on)
-        self.words.setText(in_words(settings))
+        self.words.setText(words.said(in_words(settings)))
         self.decision.setVisible(on)
         self.change.setVisible(on)
         if not on:
@@ -57,7 +58,7 @@ class ScheduleCard(QFrame):
 
     def show_decision(self, decision: Decision) -> None:
         """What the schedule says now, and why."""
-        self.decision.setText(decision.reason)
+        self.decision.setText(words.said(decision.reason))
 
     def _on_switched(self) -> None:
         value = "on" if self.switch.isChecked() else "off"

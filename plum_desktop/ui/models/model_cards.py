@@ -73,9 +73,13 @@ class ModelCard(QFrame):
             "slow": self.tr("Fits only just."),
             "will not fit": self.tr("Will not fit."),
         }[of.fit]
-        self._add_verdict(f"{fits} {of.fit_reason}", "good" if of.fit == "fits" else "warn")
+        self._add_verdict(
+            f"{fits} {words.said(of.fit_reason)}", "good" if of.fit == "fits" else "warn"
+        )
         if not of.can_learn:
-            learns = self.tr("Chats, but cannot learn: {reason}").format(reason=of.why_not)
+            learns = self.tr("Chats, but cannot learn: {reason}").format(
+                reason=words.said(of.why_not)
+            )
         elif of.learn_seconds:
             learns = self.tr("Can learn from your chats, {time} for each.").format(
                 time=words.about(of.learn_seconds)
@@ -100,16 +104,18 @@ class FileCard(ModelCard):
         usable = bool(model.architecture) and model.fit != "will not fit"
         self.use_button.setEnabled(usable and not model.in_use)
         menu = QMenu()
-        remove = menu.addAction(self.tr("Remove from this computer…"), self.remove_asked.emit)
+        remove = menu.addAction(self.tr("Remove from this computer"), self.remove_asked.emit)
         remove.setEnabled(not model.in_use and not model.starter)
         self._add_button(self.use_button, menu)
         if model.good_for:
             self.box.addWidget(small(_catalog_text(model.good_for), tone="plain", wrap=True))
-        self.box.addWidget(small(self._figures()))
+        self.box.addWidget(small(self._figures(), wrap=True))
         if model.architecture:
             self._add_verdicts(model)
         else:
-            self._add_verdict(model.why_not or self.tr("This file cannot be read."), "warn")
+            self._add_verdict(
+                words.said(model.why_not) or self.tr("This file cannot be read."), "warn"
+            )
 
     def _figures(self) -> str:
         model = self.model
@@ -120,6 +126,8 @@ class FileCard(ModelCard):
             parts.append(model.quantization)
         if model.context:
             parts.append(self.tr("{count} tokens").format(count=words.number(model.context)))
+        if model.licence:
+            parts.append(self.tr("licence: {name}").format(name=model.licence))
         if model.starter:
             parts.append(self.tr("came with Plum"))
         return "  ·  ".join(parts)
@@ -209,7 +217,7 @@ class OfferCard(ModelCard):
                 size=megabytes(download.done)
             )
         if download.error:
-            return f"{amount}. {download.error}"
+            return f"{amount}. {words.said(download.error)}"
         if download.state == "paused":
             return self.tr("Paused at {amount}.").format(amount=amount)
         parts = [amount] if download.rate > 0 else [self.tr("Starting…")]

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QMessageBox, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from plum_desktop.ui.base import words
 from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.controls import Notice, Switch, announce, button, label
 from plum_desktop.ui.base.export import open_dialog
 from plum_desktop.ui.base.page import Page
+from plum_desktop.ui.base.undo_bar import UndoBar
 from plum_desktop.ui.models.model_cards import FileCard, OfferCard
 
 if TYPE_CHECKING:
@@ -50,8 +51,12 @@ class ModelsPage(Page):
         self._empty = label(tone="muted", wrap=True)
         self.body.addWidget(self._empty)
         self.body.addStretch(1)
-        self.unfinished = Notice()  # the window puts it where every page is
+        self._models: Sequence[ModelInfo] = ()
+        self._going: set[str] = set()  # removed on screen, and not yet for good
+        # The window puts these where every page is.
+        self.unfinished = Notice()
         self.unfinished.hide()
+        self.undo = UndoBar()
         bridge.download_changed.connect(self._on_download_changed)
 
     def _make_filter(self) -> QHBoxLayout:
@@ -96,7 +101,9 @@ class ModelsPage(Page):
         )
 
     def _show(self, models: Sequence[ModelInfo]) -> None:
-        models = sorted(models, key=lambda model: not model.in_use)
+        self._models = models
+        models = [model for model in models if model.name not in self._going]
+        models.sort(key=lambda model: not model.in_use)
         if [card.model for card in self.cards.values()] != models:
             for old in self.cards.values():
                 _drop(self._files, old)
@@ -104,7 +111,7 @@ class ModelsPage(Page):
             for model in models:
                 card = FileCard(model)
                 card.use_asked.connect(lambda name=model.name: self.use(name))
-                card.remove_asked.connect(lambda name=model.name: self._confirm_remove(name))
+                card.remove_asked.connect(lambda name=model.name: self.remove(name))
                 self._files.addWidget(card)
                 self.cards[model.name] = card
         self._filter()
@@ -272,29 +279,29 @@ class ModelsPage(Page):
 
         self._bridge.ask(lambda: self._service.add(path), added, failed, owner=self, lane="slow")
 
-    def _confirm_remove(self, name: str) -> None:
-        box = QMessageBox(self)
-        box.setWindowTitle(self.tr("Remove a model"))
-        box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(self.tr("Remove {name} from this computer?").format(name=name))
-        box.setInformativeText(
-            self.tr("The file is deleted. What was learned on it is kept, and needs it to answer.")
-        )
-        removes = box.addButton(self.tr("Remove"), QMessageBox.ButtonRole.DestructiveRole)
-        cancels = box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(cancels)
-        box.setEscapeButton(cancels)
+    def remove(self, name: str) -> None:
+        """Take a model off the page; its file is deleted when the bar with Undo goes."""
+        said = self.tr("Removed {name}. What was learned on it is kept, and needs it to answer.")
+        self.undo.offer(
+            said.format(name=name),
+            lambda: self._show_again(name), lambda: self._remove_for_good(name),
+        )  # fmt: skip
+        self._going.add(name)
+        self._show(self._models)
 
-        def answered() -> None:
-            if box.clickedButton() is removes:
-                self._bridge.ask(
-                    lambda: self._service.remove(name), lambda _: self.refresh(), self.say,
-                    owner=self, lane="slow",
-                )  # fmt: skip
+    def _show_again(self, name: str) -> None:
+        self._going.discard(name)
+        self.refresh()
 
-        box.finished.connect(lambda _: answered())
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+    def _remove_for_good(self, name: str) -> None:
+        def failed(sentence: str) -> None:
+            self._show_again(name)
+            self._bridge.failed.emit(sentence)
+
+        self._bridge.ask(
+            lambda: self._service.remove(name), lambda _: self._show_again(name), failed,
+            owner=self, lane="slow",
+        )  # fmt: skip
 
 
 def _is_over(download: Download) -> bool:

@@ -28,7 +28,7 @@ class KeyRow(QWidget):
         column.setSpacing(2)
         row = QHBoxLayout()
         row.setSpacing(8)
-        said = label(text)
+        said = label(text, wrap=True)
         row.addWidget(said, 1)
         self.editor = QKeySequenceEdit()
         self.editor.setMaximumSequenceLength(1)

@@ -55,7 +55,7 @@ class SettingRow(QWidget):
 
         said = QVBoxLayout()
         said.setSpacing(2)
-        name = label(title)
+        name = label(title, wrap=True)
         name.setBuddy(self.editor)
         said.addWidget(name)
         said.addWidget(small(f"{text} · {default}", wrap=True))

@@ -18,19 +18,22 @@ from plum_desktop.ui.base.page import Page
 from plum_desktop.ui.base.words import breakable
 from plum_desktop.ui.settings.backup_row import BackupRow
 from plum_desktop.ui.settings.key_row import KeyRow
+from plum_desktop.ui.settings.passphrase_row import PassphraseRow
 from plum_desktop.ui.settings.setting_row import SettingRow, setting_text
 
 _ELSEWHERE = ("model", "keys")  # chosen on the Models page, and in rows of their own
 _GROUPS = (  # in their order; others follow
-    "Window", "Answers", "Learning", "Learning by itself", "Models", "This computer"
+    "Window", "Answers", "Learning", "Learning by itself", "Models", "This computer",
+    "Passphrase",
 )  # fmt: skip
 
 
 class SettingsPage(Page):
-    """Signals: setting_changed(key), restored."""
+    """Signals: setting_changed(key), restored, wished as PassphraseRow."""
 
     setting_changed = Signal(str)
     restored = Signal()
+    wished = Signal(str, str)
 
     def __init__(self, bridge: Bridge, commands: Commands) -> None:
         super().__init__(self.tr("Settings"))
@@ -66,6 +69,11 @@ class SettingsPage(Page):
         fields = [each for each in dataclasses.fields(Settings) if each.name not in _ELSEWHERE]
         for title in dict.fromkeys([*_GROUPS, *(each.metadata["group"] for each in fields)]):
             groups[title] = self._group(setting_text(title))
+        self.passphrase = PassphraseRow(self._bridge)
+        self.passphrase.told.connect(self.tell)
+        self.passphrase.failed.connect(self.say)
+        self.passphrase.wished.connect(self.wished)
+        groups["Passphrase"].add(self.passphrase)
         for field in fields:
             row = SettingRow(field, kinds[field.name])
             row.changed.connect(partial(self._set, field.name))
@@ -121,6 +129,7 @@ class SettingsPage(Page):
         for key, row in self.rows.items():
             row.set_value(getattr(settings, key))
         self.backups.refresh()
+        self.passphrase.refresh()
 
     def _set(self, key: str, value: object) -> None:
         if getattr(self._bridge.plum.settings, key) == value:
@@ -140,6 +149,9 @@ class SettingsPage(Page):
         )
 
 
+_Row = SettingRow | KeyRow | BackupRow | PassphraseRow
+
+
 class _Group(QWidget):
     """A heading and the card under it."""
 
@@ -155,9 +167,9 @@ class _Group(QWidget):
         self._box.setContentsMargins(16, 8, 8, 8)
         self._box.setSpacing(0)
         box.addWidget(card)
-        self._rows: list[SettingRow | KeyRow | BackupRow] = []
+        self._rows: list[_Row] = []
 
-    def add(self, row: SettingRow | KeyRow | BackupRow) -> None:
+    def add(self, row: _Row) -> None:
         self._rows.append(row)
         self._box.addWidget(row)
 

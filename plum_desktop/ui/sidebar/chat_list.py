@@ -194,15 +194,17 @@ class ChatListModel(QAbstractListModel):
     def _folder_rows(self, chats: Sequence[Chat]) -> list[Row]:
         """Each folder by name: the folders inside it, then its chats; a closed one hides both."""
         counts: Counter[str] = Counter()
-        for chat in chats:
-            counts.update(_with_parents(chat.folder or ""))
+        for path, count in Counter(chat.folder or "" for chat in chats).items():
+            for each in _with_parents(path):
+                counts[each] += count
+        places = {path: _place(path) for path in counts}  # thousands of chats share a few
         placed: list[tuple[_Place, str, Row]] = [
-            (_place(path), path, FolderRow(path, count, path not in self._closed))
+            (places[path], path, FolderRow(path, count, path not in self._closed))
             for path, count in counts.items()
         ]
         for at, chat in enumerate(chats):
             path = chat.folder or ""
-            placed.append(((*_place(path), (1, "", at)), path + "/", chat))
+            placed.append(((*places[path], (1, "", at)), path + "/", chat))
         placed.sort(key=lambda each: each[0])
         shut = tuple(path + "/" for path in self._closed)
         return [row for _, path, row in placed if not path.startswith(shut)]

@@ -65,8 +65,8 @@ class SideBar(QFrame):
     forget_deleted_asked = Signal()
     counted = Signal(int)
 
-    def __init__(self, bridge: Bridge) -> None:
-        super().__init__()
+    def __init__(self, bridge: Bridge, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.setObjectName("side")
         self._bridge = bridge
         self._store = bridge.plum.store
