@@ -8,7 +8,9 @@ Then: licences, bundle, check of the native libraries, sizes, and what this syst
 
 from __future__ import annotations
 
+import filecmp
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -28,6 +30,8 @@ PYINSTALLER = "pyinstaller==6.22.3"
 # Not what this machine can do, but AVX2 and FMA on x86-64: any computer since 2013 or so.
 # LLAVA_BUILD is half of the compiling, for pictures that nothing here looks at.
 PORTABLE = "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"
+# PyTorch has no wheels for Intel Macs.
+LEARNS = not (sys.platform == "darwin" and platform.machine() == "x86_64")
 _MOST = 1_300_000_000  # bytes on the disk; more means that something came along unasked
 
 
@@ -68,11 +72,40 @@ def make_environment() -> None:
 
 def require_cpu_torch() -> None:
     check = "import sys, torch; sys.exit(torch.version.cuda is not None)"
-    if subprocess.run([PYTHON, "-c", check], check=False).returncode:
+    if LEARNS and subprocess.run([PYTHON, "-c", check], check=False).returncode:
         sys.exit(
             "The PyTorch in .venv is built for CUDA, which would make the bundle gigabytes larger; "
             "set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU wheels and set up .venv anew."
         )
+
+
+def strip(bundle: Path) -> None:
+    """PyTorch's and Python's libraries without the names of inner functions, a fifth of the former.
+
+    Others stay as they are: a wheel's tools have moved parts of them, which stripping may break.
+    """
+    tool = shutil.which("strip")
+    if tool is None:
+        sys.exit("strip is missing; install binutils.")
+    inside = bundle / "_internal"
+    for pattern in ("torch/lib/libtorch*.so", "libpython*.so*", "python*/lib-dynload/*.so"):
+        for library in sorted(inside.glob(pattern)):
+            subprocess.run([tool, "--strip-unneeded", library], check=True)
+
+
+def link_copies(bundle: Path) -> None:
+    """Links for the libraries that lie in a folder more than once: a wheel cannot hold links."""
+    seen: dict[tuple[Path, int], list[Path]] = {}
+    for library in sorted(bundle.rglob("*.so*")):
+        if library.is_symlink():
+            continue
+        same = seen.setdefault((library.parent, library.stat().st_size), [])
+        first = next((each for each in same if filecmp.cmp(each, library, shallow=False)), None)
+        if first is None:
+            same.append(library)
+        else:
+            library.unlink()
+            library.symlink_to(first.name)
 
 
 def sizes(bundle: Path) -> Counter[str]:
@@ -95,7 +128,10 @@ def main() -> None:
     run(sys.executable, HERE / "licences.py", ROOT / "build" / "THIRD_PARTY.txt")
     spec = HERE / "plum-desktop.spec"
     run(PYTHON, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", spec, PLUM_VENV=sys.prefix)
-    if sys.platform != "win32" and os.uname().machine == "x86_64":
+    if sys.platform.startswith("linux"):
+        strip(BUNDLE)
+        link_copies(BUNDLE)
+    if sys.platform != "win32" and platform.machine() == "x86_64":
         run(sys.executable, HERE / "check_native.py", BUNDLE)
     found = sizes(BUNDLE)
     for name, count in found.most_common(25):

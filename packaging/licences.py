@@ -1,7 +1,7 @@
 """Every licence in the bundle, as one text: `licences.py [FILE]`; without a file, a table.
 
-What is bundled is what `plum-desktop[learn]` requires here, all the way down, and what is no
-Python package.  A licence that is not known to allow this ends the program with status 1.
+What is bundled is what `plum-desktop[learn,passphrase]` requires here, all the way down, and what
+is no Python package.  A licence that is not known to allow this ends the program with status 1.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ _ALLOWED = re.compile(
     r"Apache|BSD|MIT\b|MPL|ISC|PSF|Python Software Foundation|Unlicense|Zlib|CC0|HPND|LGPL"
     r"|Public Domain"
 )
-_WITHOUT_METADATA = {"sympy": "BSD-3-Clause", "llama-cpp-python": "MIT"}
+_WITHOUT_METADATA = {"sympy": "BSD-3-Clause", "llama-cpp-python": "MIT", "sqlcipher3": "Zlib"}
 _OTHERS = (
     ("Python", "PSF-2.0", "https://docs.python.org/3/license.html"),
     ("Qt", "LGPL-3.0-only", "https://www.qt.io/licensing; sources: https://download.qt.io"),
+    ("SQLCipher", "BSD-3-Clause", "https://github.com/sqlcipher/sqlcipher/blob/master/LICENSE.md"),
+    ("OpenSSL", "Apache-2.0", "https://openssl-library.org/source/license/"),
     ("llama.cpp and ggml", "MIT", "https://github.com/ggml-org/llama.cpp/blob/master/LICENSE"),
     ("SmolLM2-135M-Instruct, the model", "Apache-2.0",
      "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct"),
@@ -38,9 +40,10 @@ _OTHERS = (
 def bundled() -> list[Distribution]:
     """Every installed distribution that the program and its learning need here, by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
     waiting = [
         Requirement(text)
-        for text in (*project["dependencies"], *project["optional-dependencies"]["learn"])
+        for text in (*project["dependencies"], *extras["learn"], *extras["passphrase"])
     ]
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()

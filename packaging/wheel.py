@@ -36,13 +36,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         builder = make_env(Path(scratch, "build"), borrow=False)
         subprocess.run([builder, "-m", "pip", "install", "--quiet", BUILD], check=True)
-        subprocess.run([builder, "-m", "build", "--outdir", DIST, ROOT], check=True)
+        # The wheel from the sdist, so that both are whole.
+        subprocess.run([builder, "-m", "build", "--quiet", "--outdir", DIST, ROOT], check=True)
         wheel = DIST / f"plum_desktop-{__version__}-py3-none-any.whl"
         python = make_env(Path(scratch, "use"), borrow=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
         program = python.with_name("plum-desktop" + (".exe" if os.name == "nt" else ""))
         data = Path(scratch, "data")
-        for arguments in (["--version"], ["models", "list"], ["doctor"]):
+        for arguments in (
+            ["--version"], ["--help"], ["chats", "list"], ["models", "list"], ["doctor"],
+            ["chat", "--once", "What is the capital of France?"],
+        ):  # fmt: skip
             command = [program, "--data-dir", data, *arguments]
             # Not in the checkout, whose package would be found first.
             done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)

@@ -1,7 +1,8 @@
 """Before anything else in the bundle: what the system's own programs may not inherit.
 
-PyInstaller points the loader at the bundle's libraries.  This process has read that by now, and a
-child of ours sets it anew; a browser that it opens would load our libraries instead of its own.
+PyInstaller points the loader at the bundle's libraries.  This process has read that by now; a
+browser that it opens would load our libraries instead of its own.  A child of ours has to have it
+set anew, which PyInstaller does only where it is told that the child is no part of this process.
 """
 
 import os
@@ -12,3 +13,4 @@ for _name in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH"):
         os.environ[_name] = _before
     else:
         os.environ.pop(_name, None)
+os.environ["PYINSTALLER_RESET_ENVIRONMENT"] = "1"

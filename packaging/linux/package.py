@@ -24,11 +24,17 @@ DESKTOP = HERE / f"{APP_ID}.desktop"
 METAINFO = HERE / f"{APP_ID}.metainfo.xml"
 _PRESET = 2  # of xz: beyond it minutes are spent on few megabytes
 _CHUNK = 1 << 20
-# What Qt opens and PyInstaller leaves to the system.
-_DEPENDS = (
-    "libegl1", "libgl1", "libfontconfig1", "libdbus-1-3", "libxkbcommon-x11-0", "libxcb-cursor0",
-    "libxcb-icccm4", "libxcb-keysyms1", "libxcb-shape0", "libxcb-xkb1",
-)  # fmt: skip
+# The libraries that PyInstaller leaves to the system, and Debian's packages of them.
+_SYSTEM = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libwayland-client.so.0": "libwayland-client0",
+    "libwayland-cursor.so.0": "libwayland-cursor0",
+    "libwayland-egl.so.1": "libwayland-egl1",
+    "libxcb.so.1": "libxcb1",
+}
+_LIBC = re.compile(r"ld-linux.*|lib(c|dl|m|pthread|resolv|rt)\.so\.\d")
+_DATA = ("fontconfig-config", "xkb-data")  # what libraries in the bundle read
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _RELEASE = re.compile(r"^## (\d+\.\d+\.\d+)(?: \((\d{4}-\d{2}-\d{2})\))?$", re.MULTILINE)
 
@@ -84,8 +90,9 @@ class Archive:
 
     def __init__(self, stream: IO[bytes], when: int) -> None:
         self._tar = tarfile.open(  # noqa: SIM115  `close` closes it
-            fileobj=stream, mode="w:xz", preset=_PRESET
-        )
+            fileobj=stream, mode="w:xz", preset=_PRESET,
+            format=tarfile.GNU_FORMAT,  # dpkg refuses Python's own, where a path is long
+        )  # fmt: skip
         self._when = when
         self._folders: set[str] = set()
 
@@ -162,7 +169,7 @@ def write_deb(bundle: Path, out: Path, when: int, share: dict[str, bytes]) -> No
         archive.close()
     control = io.BytesIO()
     archive = Archive(control, when)
-    archive.add("control", control_text(size).encode())
+    archive.add("control", control_text(size, depends(bundle)).encode())
     archive.close()
     with out.open("wb") as deb:
         deb.write(b"!<arch>\n")
@@ -173,14 +180,35 @@ def write_deb(bundle: Path, out: Path, when: int, share: dict[str, bytes]) -> No
     data.unlink()
 
 
-def control_text(size: int) -> str:
-    """The package's own words; `size` in bytes.  Its glibc is this machine's or a newer one."""
+def depends(bundle: Path) -> list[str]:
+    """Debian's packages that the bundle needs.  Its glibc is this machine's or a newer one.
+
+    Ends the program where a library is neither in it nor known to be every desktop's: then the
+    building machine lacks it, and PyInstaller could not take it.
+    """
+    libraries = [path for path in bundle.rglob("*.so*") if not path.is_symlink()]
+    said = subprocess.run(
+        ["readelf", "--dynamic", *libraries], capture_output=True, text=True, check=False
+    ).stdout
+    there = {path.name for path in bundle.rglob("*.so*")}
+    outside = set(re.findall(r"\(NEEDED\).*\[(.+)\]", said)) - there
+    if missing := {name for name in outside if name not in _SYSTEM and not _LIBC.fullmatch(name)}:
+        sys.exit(f"Not in the bundle, nor on every desktop: {', '.join(sorted(missing))}.")
     glibc = platform.libc_ver()[1] or "2.31"
-    depends = ", ".join((f"libc6 (>= {glibc})", *_DEPENDS))
+    return [
+        f"libc6 (>= {glibc})",
+        *sorted(_SYSTEM[name] for name in outside & set(_SYSTEM)),
+        *_DATA,
+    ]
+
+
+def control_text(size: int, needed: list[str]) -> str:
+    """The package's own words; `size` in bytes."""
     return (
         f"Package: plum-desktop\nVersion: {__version__}\nSection: utils\nPriority: optional\n"
         f"Architecture: {_ARCHITECTURES[platform.machine()]}\nInstalled-Size: {size // 1024}\n"
-        f"Depends: {depends}\nMaintainer: The Plum Desktop contributors <plum@localhost>\n"
+        f"Depends: {', '.join(needed)}\n"
+        "Maintainer: The Plum Desktop contributors <plum@localhost>\n"
         "Description: private assistant that learns from its own chats\n"
         " Chats with a model on this computer, and trains a small adapter of your own\n"
         " on your chats, so that the model itself remembers them. Nothing leaves the\n"

@@ -80,19 +80,21 @@ end;
 
 procedure CurUninstallStepChanged(Step: TUninstallStep);
 var
-  Before, Ours: String;
-  At: Integer;
+  Path, Ours: String;
+  Place: Integer;
 begin
   if Step <> usUninstall then
     Exit;
-  if RegQueryStringValue(HKA, EnvironmentKey(''), 'Path', Before) then
+  if RegQueryStringValue(HKA, EnvironmentKey(''), 'Path', Path) then
   begin
+    // Between semicolons, so that a folder whose name only begins like ours stays.
+    Path := ';' + Path + ';';
     Ours := ';' + ExpandConstant('{app}');
-    At := Pos(Uppercase(Ours), Uppercase(Before));
-    if At > 0 then
+    Place := Pos(Uppercase(Ours + ';'), Uppercase(Path));
+    if Place > 0 then
     begin
-      Delete(Before, At, Length(Ours));
-      RegWriteExpandStringValue(HKA, EnvironmentKey(''), 'Path', Before);
+      Delete(Path, Place, Length(Ours));
+      RegWriteExpandStringValue(HKA, EnvironmentKey(''), 'Path', Copy(Path, 2, Length(Path) - 2));
     end;
   end;
 end;

@@ -1,5 +1,5 @@
 # From dist\plum-desktop an installer, signed where PLUM_CERTIFICATE is set.  Run on Windows in a
-# checkout, after packaging\build.py; needs Inno Setup 6 and, to sign, the Windows SDK.
+# checkout, after packaging\build.py; needs Inno Setup 6.3 or later and, to sign, the Windows SDK.
 #
 #   $env:PLUM_CERTIFICATE = "<thumbprint in the user's certificate store>"
 #   packaging\windows\release.ps1
@@ -22,7 +22,7 @@ function Find-Tool([string] $name, [string[]] $places) {
     throw "$name is missing."
 }
 
-$iscc = Find-Tool "iscc.exe" @("${env:ProgramFiles(x86)}\Inno Setup 6\ISCC.exe", "$env:ProgramFiles\Inno Setup 6\ISCC.exe")
+$iscc = Find-Tool "iscc.exe" @("${env:ProgramFiles(x86)}\Inno Setup *\ISCC.exe", "$env:ProgramFiles\Inno Setup *\ISCC.exe", "$env:LOCALAPPDATA\Programs\Inno Setup *\ISCC.exe")
 $arguments = @("/DVersion=$version")
 if ($env:PLUM_CERTIFICATE) {
     $signtool = Find-Tool "signtool.exe" @("${env:ProgramFiles(x86)}\Windows Kits\10\bin\*\x64\signtool.exe")
