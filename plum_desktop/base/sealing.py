@@ -134,7 +134,11 @@ def require_open(root: Path) -> None:
     if is_sealed(root) != bool(_opened.get(root)):
         if _opened.get(root):
             raise Locked("{root} is no longer under a passphrase; start again.", root=root)
-        raise Locked("Plum is locked; it opens with your passphrase.")
+        raise _locked()
+
+
+def _locked() -> Locked:
+    return Locked("Plum is locked; it opens with your passphrase.")
 
 
 def require_header(root: Path) -> None:
@@ -151,7 +155,7 @@ def seal_of(path: Path) -> Seal | None:
     for root, seal in _opened.items():  # of none, nearly always
         if path.is_relative_to(root) and not _is_plain(path.relative_to(root)):
             if seal is None and is_sealed(root):
-                raise Locked("Plum is locked; it opens with your passphrase.")
+                raise _locked()
             return seal
     return None
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import disk_errors
 from plum_desktop.base.sealing import seal_of
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.store import driver
 from plum_desktop.store.connection import Connection, Row, damaged
 from plum_desktop.store.copies import DAMAGED, listed, new_path, scratch_file
@@ -41,16 +42,17 @@ class Recovered:
     copy: str | None  # its name
 
     @property
-    def sentence(self) -> str:
-        said = (
-            f"The database was damaged; {self.read} messages could still be read in it. "
-            f"The damaged file is kept as {self.aside}."
+    def sentence(self) -> Sentence:
+        said = Sentence(
+            "The database was damaged; {read} messages could still be read in it.", read=self.read
         )
-        if self.copied:
-            said = said.replace(
-                " The damaged", f" {self.copied} more came from the backup {self.copy}. The damaged"
-            )
-        return said
+        kept = Sentence("The damaged file is kept as {path}.", path=self.aside)
+        if not self.copied:
+            return Sentence.joined(" ", [said, kept])
+        more = Sentence(
+            "{copied} more came from the backup {copy}.", copied=self.copied, copy=self.copy
+        )
+        return Sentence.joined(" ", [said, more, kept])
 
 
 def recover(path: Path, backups: Path) -> Recovered:

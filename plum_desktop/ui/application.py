@@ -32,6 +32,7 @@ from plum_desktop.ui.base.theme import (
     text_font,
 )
 from plum_desktop.ui.base.translations import load_translations
+from plum_desktop.ui.base.words import said
 from plum_desktop.ui.unlocking import Wish, fulfil, unlocked
 from plum_desktop.ui.window import MainWindow
 
@@ -121,7 +122,8 @@ def run(folder: DataFolder) -> int:
     except PlumError as error:
         if not (sys.stderr and sys.stderr.isatty()):
             # Started from a menu, where nobody reads the command's line.
-            QMessageBox.critical(None, QApplication.applicationDisplayName(), str(error))
+            name = QApplication.applicationDisplayName()
+            QMessageBox.critical(None, name, said(error.sentence))
         raise
 
 

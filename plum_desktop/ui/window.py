@@ -225,7 +225,7 @@ class MainWindow(QMainWindow):
         self.bridge.ask(tidy, owner=self)
         self.bridge.ask(self.plum.backups.look_after, owner=self, lane="slow")
         if self.plum.recovered:
-            self.say(self.plum.recovered)
+            self.say(words.said(self.plum.recovered))
         self.side.refresh()
         self.models.refresh_files()  # the rest when its page is shown
         self.models.look_for_unfinished()

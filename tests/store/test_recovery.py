@@ -113,7 +113,9 @@ def test_what_is_lost_comes_from_the_newest_copy(full: DataFolder) -> None:
     reopened = Store(full.database, full.backups)
     reopened.backups.rewrite(lambda each: erase(each, Doomed(chats=(gone.id,))))
     reopened.close()
-    damage(full.database, pages_of(full.database, "Turn ")[::3])
+    # Where the newest message stands hangs on how the rewriting laid the pages out.
+    kept = pages_of(full.database, "Something new.")
+    damage(full.database, [at for at in pages_of(full.database, "Turn ")[::3] if at not in kept])
     told = recover(full.database, full.backups)
     assert told.copy == copy.name
     assert told.copied > 100

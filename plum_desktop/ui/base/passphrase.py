@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QHBoxLayout, QLineEdit, QVB
 from plum_desktop.base.errors import PlumError
 from plum_desktop.ui.base.controls import announce, button, label, small
 from plum_desktop.ui.base.theme import scaled
+from plum_desktop.ui.base.words import said
 
 _WIDTH = 440
 
@@ -58,7 +59,7 @@ class PassphraseDialog(QDialog):
         try:
             self._attempt([line.text() for line in self.fields])
         except PlumError as error:
-            self._refuse(str(error))
+            self._refuse(said(error.sentence))
         else:
             self.accept()
         finally:

@@ -26,6 +26,7 @@ from plum_desktop.base.types import Attachment
 from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.controls import IconButton, IconLabel, button, small
 from plum_desktop.ui.base.theme import code_font, scaled
+from plum_desktop.ui.base.words import said
 
 _GAP = 6
 _WIDEST_NAME = 220
@@ -222,7 +223,7 @@ class Attaching(QObject):
                     file = read_attachment(Path(path))
                     files.append(Attached(file, estimated_tokens(file.text)))
                 except PlumError as error:
-                    problems.append(str(error))
+                    problems.append(said(error.sentence))
             return files, problems
 
         def found(answer: tuple[list[Attached], list[str]]) -> None:

@@ -10,6 +10,7 @@ from plum_desktop.base.errors import PlumError
 from plum_desktop.ui.base.bridge import Bridge
 from plum_desktop.ui.base.controls import button, label, small
 from plum_desktop.ui.base.passphrase import PassphraseDialog
+from plum_desktop.ui.base.words import said
 
 
 class PassphraseRow(QWidget):
@@ -73,7 +74,7 @@ class PassphraseRow(QWidget):
         try:
             turning.refuse_to_turn_on(self._folder)
         except PlumError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(said(error.sentence))
             return
 
         def attempt(typed: list[str]) -> None:
