@@ -24,6 +24,7 @@ from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.ui.base.bridge import sentence
+from plum_desktop.ui.base.collector import MainThreadCollector
 from plum_desktop.ui.base.theme import (
     INTERFACE_PIXELS,
     apply_text_size,
@@ -102,6 +103,7 @@ def make_application(arguments: list[str]) -> QApplication:
     QApplication.setApplicationVersion(__version__)
     QApplication.setDesktopFileName("io.github.plum_desktop.PlumDesktop")
     app = QApplication(arguments)
+    MainThreadCollector(app)
     QApplication.setStyle("Fusion")
     app.setFont(text_font(INTERFACE_PIXELS))
     load_translations(app, QLocale())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.paths import DataFolder
+from plum_desktop.ui.base.collector import MainThreadCollector
 from plum_desktop.ui.base.theme import apply_theme, current_theme
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
@@ -27,6 +27,7 @@ def qapp_args() -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def dressed(qapp: QApplication) -> None:
+    MainThreadCollector(qapp)
     QApplication.setStyle("Fusion")
     apply_theme(qapp, "light")
 
@@ -67,7 +68,6 @@ def open_window(qtbot: QtBot, double: DoublePlum) -> Iterator[Callable[[], MainW
         window.deleteLater()
     opened.clear()
     qtbot.wait(0)
-    gc.collect()  # what is left of the windows goes here, and not in the midst of another test
     left = [thread.name for thread in threading.enumerate() if thread.name == "learning"]
     assert not left
 
