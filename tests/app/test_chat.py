@@ -88,7 +88,7 @@ def test_stop_keeps_what_was_said(plum: Plum) -> None:
         if len(text) > 20:
             plum.chats.stop()
 
-    reply = plum.chats.send(chat.id, "Count from one to a thousand in words.", stop_soon)
+    reply = plum.chats.send(chat.id, "Write a very long story about a lighthouse.", stop_soon)
     assert reply.finish_reason == "cancelled"
     assert 20 < len(reply.text) < 200
     plum.set_setting("max_tokens", 8)
@@ -120,7 +120,7 @@ def test_a_killed_engine_fails_the_reply_and_the_next_one_works(plum: Plum) -> N
             os.kill(engine.pid, signal.SIGKILL)
 
     with pytest.raises(PlumError, match="engine"):
-        plum.chats.send(chat.id, "Count from one to a thousand in words.", kill)
+        plum.chats.send(chat.id, "Write a very long story about a lighthouse.", kill)
     failed = replies(plum, chat.id)[-1]
     assert failed.finish_reason == "failed"
     assert len(failed.text) > 20
