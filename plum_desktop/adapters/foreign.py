@@ -55,10 +55,10 @@ def form_of(path: Path) -> tuple[str, Path]:
                     return "gguf", path
             raise PlumError(
                 "{name} is no adapter that Plum can read; choose a GGUF adapter, or the "
-                "{weights} of a PEFT folder or the {mlx_format_WEIGHTS} of an MLX one.",
+                "{weights} of a PEFT folder or the {mlx_weights} of an MLX one.",
                 name=path.name,
                 weights=peft_format.WEIGHTS,
-                mlx_format_WEIGHTS=mlx_format.WEIGHTS,
+                mlx_weights=mlx_format.WEIGHTS,
             )
         if (folder / mlx_format.WEIGHTS).is_file():  # the settings are called alike in both
             return "mlx", folder
@@ -72,11 +72,11 @@ def form_of(path: Path) -> tuple[str, Path]:
         ) from error
     raise PlumError(
         "{folder} holds no adapter: a PEFT folder has {config} and {weights}, an MLX folder "
-        "{mlx_format_WEIGHTS}.",
+        "{mlx_weights}.",
         folder=folder,
         config=peft_format.CONFIG,
         weights=peft_format.WEIGHTS,
-        mlx_format_WEIGHTS=mlx_format.WEIGHTS,
+        mlx_weights=mlx_format.WEIGHTS,
     )
 
 

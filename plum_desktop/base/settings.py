@@ -11,6 +11,7 @@ from typing import Any, get_origin, get_type_hints
 
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.files import read_json, write_json
+from plum_desktop.base.sentence import Sentence
 
 
 def _about(
@@ -132,6 +133,11 @@ class Settings:
     )  # fmt: skip
 
 
+_KINDS = {
+    int: Sentence("a whole number"), float: Sentence("a number"), str: Sentence("a text"),
+}  # fmt: skip
+
+
 def load(path: Path) -> Settings:
     """Settings from `path`; unknown keys and values of a wrong type fall back to defaults."""
     try:
@@ -168,7 +174,7 @@ def change(settings: Settings, key: str, value: Any) -> Settings:
         converted = kind(value)
     except (TypeError, ValueError):
         raise PlumError(
-            "{key} takes a {name__}, not {value!r}.", key=key, name__=kind.__name__, value=value
+            "{key} takes {kind}, not {value!r}.", key=key, kind=_KINDS[kind], value=value
         ) from None
     choices = field.metadata["choices"]
     if choices and converted not in choices:

@@ -22,7 +22,7 @@ def test_settings(run) -> None:
     assert run("settings", "get", "--json").row["temperature"] == 0.3
     assert "Longest" not in run("settings", "get").err
     for arguments, words in (
-        (["set", "temperature", "hot"], "takes a float"),
+        (["set", "temperature", "hot"], "takes a number, not"),
         (["set", "colour", "red"], "no setting 'colour'"),
         (["get", "colour"], "no setting 'colour'"),
         (["set", "theme", "plaid"], "theme is one of"),
