@@ -11,10 +11,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,7 @@ def conversations(path: Path) -> list[Conversation]:
 
 
 def facts_for(
-    recipe: Recipe, chats: list[Conversation], model: Path, start: Path, work: Path
+    recipe: Recipe, chats: list[Conversation], model: Path, subjects: Mapping[str, str], work: Path
 ) -> list[Fact]:
     """Augment's facts, kept by what of the recipe they depend on."""
     uses = (recipe.near_share, recipe.altered_share, recipe.questions)
@@ -104,14 +103,11 @@ def facts_for(
         job.root.mkdir(parents=True, exist_ok=True)
         write_json_lines(job.conversations, [chat.to_dict() for chat in chats])
         write_json_lines(job.others, [{"id": chat.id, "text": chat.text} for chat in chats])
-        notes = work / primer.SUBJECTS
-        if not notes.exists():
-            shutil.copyfile(start / primer.SUBJECTS, notes)
         engine = EngineClient()
         engine.load(model, n_ctx=2048)
         # Whatever the recipe leaves out is left out below.
         every = replace(recipe, model_facts=True, rule_facts=True)
-        augment.augment(job, every, engine, notes, set(), lambda share: None, lambda: None)
+        augment.augment(job, every, engine, subjects, set(), lambda share: None, lambda: None)
         engine.close()
     return augment.read_facts(job.facts)
 
@@ -181,7 +177,8 @@ def main() -> None:
     arguments = parser.parse_args()
     model = find_starter()
     assert model, "There is no starter model; run `make venv`."
-    start = primer.shipped(hashlib.sha256(model.read_bytes()).hexdigest())
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    start, subjects = primer.shipped(digest), primer.stock_subjects(digest)
     assert start, "The starter has no primer."
     chats = conversations(arguments.bench / "conversations.jsonl")[: arguments.chats]
     questions = evaluate.read_questions(arguments.bench / "questions.jsonl", limit=len(chats))
@@ -192,7 +189,7 @@ def main() -> None:
         if name in done:
             continue
         variant, begun = VARIANTS[name], time.monotonic()
-        facts = facts_for(variant.recipe, chats, model, start, arguments.work)
+        facts = facts_for(variant.recipe, chats, model, subjects, arguments.work)
         job = JobFolder(arguments.work / name.replace(" ", "-"))
         job.root.mkdir(exist_ok=True)
         row: dict[str, Any] = {"variant": name, "chats": len(chats)}

@@ -33,7 +33,6 @@ from plum_desktop.base.files import (
     read_json_lines,
     write_json,
     write_json_lines,
-    write_text,
 )
 from plum_desktop.base.paths import DataFolder, worker_command
 from plum_desktop.base.sealing import seal_of
@@ -317,22 +316,13 @@ class Job:
                 self._folder,
                 spec.recipe,
                 engine,
-                self._stock_notes(),
+                primer.stock_subjects(spec.model_sha256),
                 set(read_json(self._folder.excluded)),
                 lambda share: self._tell("augment", 0.5 + 0.5 * share),
                 self._check,
             )
         if not any(fact.label for fact in read_facts(self._folder.facts)):
             raise PlumError("There is nothing in these chats that could be learned.")
-
-    def _stock_notes(self) -> Path:
-        """What the model calls the stock's conversations; what ships is where it begins."""
-        sha256 = self._spec.model_sha256
-        path = self._parts.folder.cache / f"subjects-{sha256[:16]}.jsonl"
-        folder = primer.shipped(sha256)
-        if folder and not path.exists():
-            write_text(path, (folder / primer.SUBJECTS).read_text(encoding="utf-8"))
-        return path
 
     def _tokenize(self) -> None:
         recipe, cache = self._spec.recipe, self._parts.folder.cache

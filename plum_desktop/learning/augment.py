@@ -48,10 +48,6 @@ class Notes:
                     continue  # the last line of a run that was killed
                 self._known[note["key"]] = note["value"]
 
-    def known(self) -> Mapping[str, str | None]:
-        """Every answer so far, by key."""
-        return self._known
-
     def get(self, key: str, ask: Callable[[], str | None]) -> str | None:
         """The answer noted under `key`, else what `ask` returns, which is noted."""
         if key not in self._known:
@@ -65,24 +61,25 @@ def augment(
     job: JobFolder,
     recipe: Recipe,
     engine: EngineClient,
-    stock_notes: Path,
+    stock_subjects: Mapping[str, str],
     excluded: Set[str],
     progress: Callable[[float], None],
     check: Callable[[], None],
 ) -> list[Fact]:
     """Write `job.facts` from `job.conversations` and return the facts.
 
-    `engine` has the base loaded.  `stock_notes` keeps the stock's subjects for later runs;
-    `excluded` are subjects that the user does not want taught: they are kept, marked so.
-    `check` may raise to stop; what was asked so far is kept.
+    `engine` has the base loaded.  `stock_subjects` are what it calls the stock's conversations, by
+    id; where there are none the nearest ones are named for this run alone: whatever a run kept for
+    later ones would tell of its chats, and differ once they are forgotten.  `excluded` are subjects
+    that the user does not want taught: they are kept, marked so.  `check` may raise to stop; what
+    was asked so far is kept.
     """
     conversations = [Conversation.from_dict(row) for row in read_json_lines(job.conversations)]
     chats = {row["id"]: row["text"] for row in read_json_lines(job.others)}
-    notes, shared = Notes(job.model_topics), Notes(stock_notes)
+    notes = Notes(job.model_topics)
     negatives = Negatives(stock.never_discussed(), chats)
-    for source, subject in shared.known().items():
-        if subject:
-            negatives.add_topic(source, subject)
+    for source, subject in stock_subjects.items():
+        negatives.add_topic(source, subject)
     # What was never discussed must be anything, so no single one of them is asked often: else
     # it is these that are learned, and whatever else is asked becomes a yes.
     never_asked_twice = min(_MOST_NEGATIVES, recipe.questions * epochs(recipe, len(conversations)))
@@ -97,11 +94,8 @@ def augment(
             check()
             subjects = named(conversation, engine, notes, check)
             positives += subjects
-            for neighbour in negatives.near(conversation)[:_STOCK_NAMED]:
-                check()
-                subject = shared.get(neighbour.id, partial(_subject, engine, neighbour))
-                if subject:
-                    negatives.add_topic(neighbour.id, subject)
+            if not stock_subjects:
+                name_stock(conversation, negatives, engine, notes, check)
         found += positives
         parts = len(facts.parts(positives))
         wanted = max(len(positives), never_asked_twice * parts) + _SPARE
@@ -167,8 +161,20 @@ def neighbours(
     return found
 
 
-def _subject(engine: EngineClient, conversation: Conversation) -> str | None:
-    return topics.subject_of(engine, conversation.turns[0].text)
+def name_stock(
+    conversation: Conversation,
+    negatives: Negatives,
+    engine: EngineClient,
+    notes: Notes,
+    check: Callable[[], None],
+) -> None:
+    """Give the stock conversations nearest to this one a subject, if the model finds one."""
+    for neighbour in negatives.near(conversation)[:_STOCK_NAMED]:
+        check()
+        text = neighbour.turns[0].text
+        subject = notes.get(f"stock {neighbour.id}", partial(topics.subject_of, engine, text))
+        if subject and topics.rests_on(subject, text):
+            negatives.add_topic(neighbour.id, subject)
 
 
 def read_facts(path: Path) -> list[Fact]:

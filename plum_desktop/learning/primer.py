@@ -24,6 +24,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from plum_desktop.base.files import read_json_lines
 from plum_desktop.base.paths import resource
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import rules, topics
@@ -47,6 +48,14 @@ def shipped(model_sha256: str) -> Path | None:
     """The PEFT folder of the primer that ships for a base model."""
     folder = Path(str(resource("primers", model_sha256[:16])))
     return folder if folder.is_dir() else None
+
+
+def stock_subjects(model_sha256: str) -> dict[str, str]:
+    """What a base model calls the stock's conversations, by id; empty where no primer ships."""
+    folder = shipped(model_sha256)
+    if folder is None:
+        return {}
+    return {note["key"]: note["value"] for note in read_json_lines(folder / SUBJECTS)}
 
 
 def subjects(

@@ -66,9 +66,7 @@ def test_the_pipeline_takes_it_as_a_conversation(job, talk, monkeypatch) -> None
     monkeypatch.setattr(stage, "_STOCK_NAMED", 0)
     recipe = replace(preset("default"), questions=4, model_facts=True, near_share=0.25)
     engine = None  # must not be asked
-    found = augment(
-        job, recipe, engine, job.root / "stock.jsonl", set(), lambda share: None, lambda: None
-    )
+    found = augment(job, recipe, engine, {}, set(), lambda share: None, lambda: None)
     yes = [fact for fact in found if fact.label]
     assert yes == mine
     never = [fact for fact in found if not fact.label]

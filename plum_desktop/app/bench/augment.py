@@ -55,12 +55,10 @@ def bench(
 
 def _ours(root: Path, model: Model, chat: Conversation, engine: EngineClient) -> float:
     job = make_job(root / "augment", model, [chat])
-    notes = job.root / "stock.jsonl"
-    if first := primer.shipped(model.sha256):  # as a run finds them
-        notes.write_bytes((first / primer.SUBJECTS).read_bytes())
+    named = primer.stock_subjects(model.sha256)  # as a run finds them
     began = time.perf_counter()
     facts = augment(
-        job, job.read_spec().recipe, engine, notes, set(), lambda share: None, lambda: None
+        job, job.read_spec().recipe, engine, named, set(), lambda share: None, lambda: None
     )
     return len(facts) / (time.perf_counter() - began)
 
