@@ -16,6 +16,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from plum_desktop.app import keychain
 from plum_desktop.app.serving import MERGED_FILE
 from plum_desktop.base import passphrase, sealing
 from plum_desktop.base.errors import Busy, DamagedFile, PlumError
@@ -23,13 +24,12 @@ from plum_desktop.base.files import FileLock, disk_errors, require_free, write_t
 from plum_desktop.base.passphrase import check as check
 from plum_desktop.base.passphrase import new_seal
 from plum_desktop.base.paths import DataFolder
-from plum_desktop.base.sealing import HEADER, PLAIN, TURNED, TURNING, Seal, looks_sealed
+from plum_desktop.base.sealing import ALWAYS, HEADER, PLAIN, TURNED, TURNING, Seal, looks_sealed
 from plum_desktop.store import driver
 from plum_desktop.store.connection import sentence_of
 from plum_desktop.store.marker import in_use
 
 _LOCK = "turning.lock"
-_ALWAYS = "settings.json"  # which a sealed folder has, so that one without its header is known
 _SPARE = 64 << 20  # bytes
 _REMOVED = ".removed"  # in the new tree: names that have no successor, one a line
 _OPEN_ELSEWHERE = "Plum Desktop is open elsewhere; close every window and command, then try again."
@@ -97,6 +97,7 @@ def turn_off(folder: DataFolder, words: str, on_progress: Progress | None = None
     require_on(folder)
     with _alone(folder):
         seal = passphrase.read(folder.root, words)
+        keychain.turn_off(folder)
         new = _fresh(folder.root / TURNING)
         _write_anew(folder.root, new, seal, None, on_progress or _silent)
         _commit(folder.root)
@@ -172,8 +173,8 @@ def _write_anew(
                 removed.append(path)  # a copy that nobody can read
         done += path.stat().st_size
         on_progress(done / total)
-    if seal and not (new / _ALWAYS).exists():
-        with (new / _ALWAYS).open("wb") as out:
+    if seal and not (new / ALWAYS).exists():
+        with (new / ALWAYS).open("wb") as out:
             seal.seal(io.BytesIO(b"{}"), out)
     for database in [path for path in there if path.suffix == ".db"]:
         removed += [database.with_name(database.name + end) for end in ("-wal", "-shm")]

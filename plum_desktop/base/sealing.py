@@ -29,7 +29,9 @@ from plum_desktop.base.errors import DamagedFile, Locked, PlumError
 
 HEADER = "sealed.json"  # its presence says that a folder is sealed, see base.passphrase
 TURNING, TURNED = ".turning", ".turned"  # a folder that becomes sealed or plain, see app.turning
-PLAIN = ("models", "logs", "cache", HEADER, TURNING, TURNED)
+KEYCHAIN = "in-keychain"  # its presence says that the system's keychain has the key
+ALWAYS = "settings.json"  # which a sealed folder has, so that one without its header is known
+PLAIN = ("models", "logs", "cache", HEADER, KEYCHAIN, TURNING, TURNED)
 INSTALL = "run `pip install 'plum-desktop[passphrase]'`"
 
 MAGIC = b"plum sealed 1\n"
@@ -143,7 +145,7 @@ def _locked() -> Locked:
 
 def require_header(root: Path) -> None:
     """Raise DamagedFile for a sealed folder whose header is gone."""
-    if not is_sealed(root) and looks_sealed(root / "settings.json"):
+    if not is_sealed(root) and looks_sealed(root / ALWAYS):
         raise DamagedFile(
             "{root} is missing, and nothing can be read without it; put back a copy.",
             root=root / HEADER,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 
 import click
@@ -67,30 +68,54 @@ def remove(session: Session, as_json: bool) -> None:
     _say(session, as_json, "Nothing is encrypted any more.")
 
 
+@passphrase.command("keychain")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@json_option
+@pass_session
+def keep_key(session: Session, state: str, as_json: bool) -> None:
+    """Keep the key in the system's keychain, so that Plum opens without asking; or no longer.
+
+    Whoever is logged in as you opens it then.
+    """
+    from plum_desktop.app import keychain, turning
+
+    turning.require_on(session.folder)
+    if state == "off":
+        keychain.turn_off(session.folder)
+        _say(session, as_json, "Plum asks for the passphrase.")
+        return
+    turning.unlock(session.folder, session.passphrase())
+    keychain.turn_on(session.folder)
+    _say(session, as_json, "The keychain has the key; on this computer Plum opens without asking.")
+
+
 @passphrase.command()
 @json_option
 @pass_session
 def status(session: Session, as_json: bool) -> None:
     """Say whether there is a passphrase."""
-    from plum_desktop.app import turning
+    from plum_desktop.app import keychain, turning
 
     on = turning.is_on(session.folder)
     text = "Everything is under a passphrase." if on else "There is no passphrase."
+    if on and keychain.is_on(session.folder):
+        text += "  The keychain has the key."
     _say(session, as_json, text)
 
 
 def _say(session: Session, as_json: bool, text: str) -> None:
-    from plum_desktop.app import turning
+    from plum_desktop.app import keychain, turning
 
     if as_json:
-        emit({"passphrase": turning.is_on(session.folder)})
+        on = turning.is_on(session.folder)
+        emit({"passphrase": on, "keychain": on and keychain.is_on(session.folder)})
     else:
         click.echo(text)
 
 
 @contextlib.contextmanager
 def _bar(text: str) -> Iterator[Callable[[float], None]]:
-    with click.progressbar(length=1000, label=text, file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(length=1000, label=text, file=sys.stderr) as bar:
         done = 0
 
         def progress(share: float) -> None:

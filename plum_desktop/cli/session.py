@@ -51,13 +51,15 @@ class Session:
         return plum
 
     def unlock(self) -> None:
-        """Ask for the passphrase, where there is one and it was not given yet.
+        """Ask the keychain or the user for the passphrase, where there is one and none was given.
 
         Raises WrongPassphrase, or Locked where nobody can be asked.
         """
-        from plum_desktop.app import turning
+        from plum_desktop.app import keychain, turning
 
-        if turning.is_on(self.folder) and not turning.is_unlocked(self.folder):
+        if not turning.is_on(self.folder) or turning.is_unlocked(self.folder):
+            return
+        if self._passphrase_fd is not None or not keychain.unlock(self.folder):
             turning.unlock(self.folder, self.passphrase())
 
     def passphrase(self, text: str = "Passphrase") -> str:

@@ -142,7 +142,9 @@ def _open(app: QApplication, folder: DataFolder) -> int:
     crash.watch()
     try:
         trouble: str | None = None
-        while unlocked(app, folder):  # one window after another, as long as they close for that
+        wish: tuple[Wish, str] | None = None
+        # One window after another, as long as they close for that; who locks wants to be asked.
+        while unlocked(app, folder, by_keychain=wish is None):
             plum = Plum(folder)
             try:
                 status, wish = _show(app, one, plum, crash, trouble)

@@ -9,7 +9,7 @@ from typing import Literal
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 from PySide6.QtWidgets import QApplication, QDialog, QProgressBar, QVBoxLayout
 
-from plum_desktop.app import turning
+from plum_desktop.app import keychain, turning
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.ui.base.bridge import sentence
 from plum_desktop.ui.base.controls import label, small
@@ -20,9 +20,13 @@ translate = QCoreApplication.translate  # which lupdate knows by this name
 Wish = Literal["lock", "set", "remove"]
 
 
-def unlocked(app: QApplication, folder: DataFolder) -> bool:
-    """Whether the folder can be opened: asks for its passphrase if there is one."""
+def unlocked(app: QApplication, folder: DataFolder, *, by_keychain: bool) -> bool:
+    """Whether the folder can be opened: asks for its passphrase if there is one, unless the
+    keychain has the key and may be asked.
+    """
     if not turning.is_on(folder) or turning.is_unlocked(folder):
+        return True
+    if by_keychain and keychain.unlock(folder):
         return True
     QApplication.setQuitOnLastWindowClosed(False)  # the window that comes sets it again
     if not app.styleSheet():

@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import keyring
 import pytest
+from keyrings.alt.file import PlaintextKeyring
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.app import turning
-from plum_desktop.base import passphrase
+from plum_desktop.base import passphrase, sealing
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.store import Store
 from plum_desktop.ui.base.passphrase import PassphraseDialog
@@ -170,6 +172,37 @@ def test_a_passphrase_is_changed_in_the_settings(
     QTest.keyClick(box.fields[-1], Qt.Key.Key_Return)
     assert passphrase.read(data_folder.root, "battery staple")
     (data_folder.root / "sealed.json").unlink()
+
+
+def test_the_key_is_put_into_the_keychain_and_taken_out(
+    open_window: Callable[[], MainWindow], data_folder: DataFolder, qtbot: QtBot, tmp_path: Path
+) -> None:
+    before, ring = keyring.get_keyring(), PlaintextKeyring()
+    ring.file_path = str(tmp_path / "keychain.cfg")
+    window = open_window()
+    row = window.settings.passphrase
+    window.show_page("settings")
+    assert not row.keychain_switch.isVisible()
+    passphrase.write(data_folder.root, passphrase.new_seal(), "correct horse")
+    row.refresh()
+    try:
+        keyring.set_keyring(ring)
+        row.keychain_switch.click()  # of a folder that is locked: it stays off, and a sentence
+        qtbot.wait_until(row.keychain_switch.isEnabled)
+        assert not row.keychain_switch.isChecked()
+        assert "locked" in window.settings.notice.text()
+        sealing.open_folder(data_folder.root, passphrase.new_seal())
+        row.keychain_switch.click()
+        qtbot.wait_until(row.keychain_switch.isEnabled)
+        assert row.keychain_switch.isChecked()
+        assert "plum" in (tmp_path / "keychain.cfg").read_text()
+        row.keychain_switch.click()
+        qtbot.wait_until(row.keychain_switch.isEnabled)
+        assert not row.keychain_switch.isChecked()
+    finally:
+        keyring.set_keyring(before)
+        (data_folder.root / "sealed.json").unlink()
+        sealing.close_folder(data_folder.root)
 
 
 def test_it_locks_once_nobody_has_used_it_for_long(qtbot: QtBot) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from plum_desktop.app import turning
+from plum_desktop.app import keychain, turning
 from plum_desktop.base.errors import PlumError
 from plum_desktop.ui.base.bridge import Bridge
-from plum_desktop.ui.base.controls import button, label, small
+from plum_desktop.ui.base.controls import Switch, button, label, small
 from plum_desktop.ui.base.passphrase import PassphraseDialog
 from plum_desktop.ui.base.words import said
 
@@ -25,6 +25,7 @@ class PassphraseRow(QWidget):
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
+        self._bridge = bridge
         self._folder = bridge.plum.folder
         title = self.tr("Passphrase")
         self._off = self.tr(
@@ -39,12 +40,30 @@ class PassphraseRow(QWidget):
             "encrypted on the disk. Models, logs, what you export and what the disk keeps of "
             "deleted files are not."
         )
-        self.words = f"{title} {self._off} {self.tr('Lock now')}".casefold()
-        said = QVBoxLayout()
-        said.setSpacing(2)
-        said.addWidget(label(title))
+        about = QVBoxLayout()
+        about.setSpacing(2)
+        about.addWidget(label(title))
         self._text = small(wrap=True)
-        said.addWidget(self._text)
+        about.addWidget(self._text)
+        self.keychain_switch = Switch(self.tr("Open on this computer without asking"))
+        self.keychain_switch.clicked.connect(self._on_keychain)
+        shown = (title, self._off, self.tr("Lock now"), self.keychain_switch.text())
+        self.words = " ".join(shown).casefold()
+        self._keychain = QWidget()
+        kept = QVBoxLayout(self._keychain)
+        kept.setContentsMargins(0, 6, 0, 0)
+        kept.setSpacing(2)
+        kept.addWidget(self.keychain_switch)
+        kept.addWidget(
+            small(
+                self.tr(
+                    "The system's keychain has the key: whoever is logged in as you opens Plum, "
+                    "until you lock it."
+                ),
+                wrap=True,
+            )
+        )
+        about.addWidget(self._keychain)
         self.set_button = button(self.tr("Set a passphrase…"), "plain", self._on_set)
         self.lock_button = button(
             self.tr("Lock now"), "plain", lambda: self.wished.emit("lock", "")
@@ -59,7 +78,7 @@ class PassphraseRow(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 8, 8)
         column.setSpacing(8)
-        column.addLayout(said)
+        column.addLayout(about)
         column.addLayout(deeds)
         self.refresh()
 
@@ -67,6 +86,9 @@ class PassphraseRow(QWidget):
         on = turning.is_on(self._folder)
         self._text.setText(self._on if on else self._off)
         self.set_button.setVisible(not on)
+        self._keychain.setVisible(on)
+        self.keychain_switch.setChecked(on and keychain.is_on(self._folder))
+        self.keychain_switch.setEnabled(True)
         for each in (self.lock_button, self.change_button, self.remove_button):
             each.setVisible(on)
 
@@ -94,6 +116,19 @@ class PassphraseRow(QWidget):
         )
         dialog.accepted.connect(lambda: self.wished.emit("set", dialog.fields[0].text()))
         dialog.open()
+
+    def _on_keychain(self, wanted: bool) -> None:
+        # Elsewhere, since the system may ask whether Plum may do this.
+        self.keychain_switch.setEnabled(False)
+        work = keychain.turn_on if wanted else keychain.turn_off
+
+        def failed(sentence: str) -> None:
+            self.refresh()
+            self.failed.emit(sentence)
+
+        self._bridge.ask(
+            lambda: work(self._folder), lambda _: self.refresh(), failed, owner=self, lane="slow"
+        )
 
     def _on_change(self) -> None:
         def attempt(typed: list[str]) -> None:

@@ -1,0 +1,119 @@
+"""The key in a keychain: a real one that is a file, and the one of systems that have none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backends.fail import Keyring as NoKeychain
+from keyrings.alt.file import PlaintextKeyring
+
+from plum_desktop.app import keychain, turning
+from plum_desktop.app.product import Plum
+from plum_desktop.base import passphrase
+from plum_desktop.base.errors import PlumError, WrongPassphrase
+from plum_desktop.base.paths import DataFolder, open_data_folder
+
+WORDS = "correct horse"
+
+
+@pytest.fixture
+def kept_in(tmp_path: Path) -> Iterator[Path]:
+    """The file that is the keychain."""
+    before = keyring.get_keyring()
+    ring = PlaintextKeyring()
+    ring.file_path = str(tmp_path / "keychain.cfg")
+    keyring.set_keyring(ring)
+    yield tmp_path / "keychain.cfg"
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def sealed(
+    data_folder: DataFolder, kept_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DataFolder]:
+    monkeypatch.setattr(passphrase, "_KIBIBYTES", 64)
+    plum = Plum(data_folder)
+    plum.store.chats.create("Quokkas")
+    plum.close()
+    turning.turn_on(data_folder, WORDS)
+    yield data_folder
+    turning.lock(data_folder)
+
+
+def test_it_opens_without_the_passphrase_until_it_is_taken_out(sealed: DataFolder) -> None:
+    assert not keychain.is_on(sealed)
+    keychain.turn_on(sealed)
+    turning.lock(sealed)
+    assert keychain.unlock(sealed)
+    plum = Plum(sealed)
+    assert [chat.title for chat in plum.store.chats.list()] == ["Quokkas"]
+    plum.close()
+    keychain.turn_off(sealed)
+    turning.lock(sealed)
+    assert not keychain.unlock(sealed)
+    assert not turning.is_unlocked(sealed)
+
+
+def test_nobody_is_asked_before_it_was_wished(
+    sealed: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(keyring, "get_password", lambda *_: asked.append("get"))
+    turning.lock(sealed)
+    assert not keychain.unlock(sealed)
+    assert not asked
+
+
+def test_another_passphrase_leaves_it_and_removing_takes_it_out(
+    sealed: DataFolder, kept_in: Path
+) -> None:
+    keychain.turn_on(sealed)
+    turning.change(sealed, WORDS, "battery staple")
+    turning.lock(sealed)
+    assert keychain.unlock(sealed)
+    turning.turn_off(sealed, "battery staple")
+    assert not keychain.is_on(sealed)
+    assert "=" not in kept_in.read_text()  # no entry is left
+
+
+def test_a_key_that_does_not_fit_opens_nothing(sealed: DataFolder) -> None:
+    """Of a folder that lay there before."""
+    keychain.turn_on(sealed)
+    turning.lock(sealed)
+    keyring.set_password("plum-desktop", str(sealed.root), "ab" * 32)
+    assert not keychain.unlock(sealed)
+    assert not turning.is_unlocked(sealed)
+    keyring.set_password("plum-desktop", str(sealed.root), "no key")
+    assert not keychain.unlock(sealed)
+    with pytest.raises(WrongPassphrase):
+        turning.unlock(sealed, "not this one")
+    turning.unlock(sealed, WORDS)
+
+
+def test_where_there_is_none_it_says_so_and_goes_on_asking(sealed: DataFolder) -> None:
+    keyring.set_keyring(NoKeychain())
+    with pytest.raises(PlumError, match="keychain did not take the key .NoKeyringError.; Plum"):
+        keychain.turn_on(sealed)
+    assert not keychain.is_on(sealed)
+
+
+def test_a_keychain_that_went_away_means_asking(sealed: DataFolder) -> None:
+    keychain.turn_on(sealed)
+    turning.lock(sealed)
+    keyring.set_keyring(NoKeychain())
+    assert not keychain.unlock(sealed)
+    turning.unlock(sealed, WORDS)
+    with pytest.raises(PlumError, match="did not give the key up"):
+        keychain.turn_off(sealed)
+
+
+def test_a_copy_of_the_folder_elsewhere_asks(sealed: DataFolder, tmp_path: Path) -> None:
+    keychain.turn_on(sealed)
+    shutil.copytree(sealed.root, tmp_path / "copy")
+    copy = open_data_folder(tmp_path / "copy")
+    assert turning.is_on(copy)
+    assert not keychain.unlock(copy)
