@@ -106,6 +106,8 @@ def make_application(arguments: list[str]) -> QApplication:
     MainThreadCollector(app)
     QApplication.setStyle("Fusion")
     app.setFont(text_font(INTERFACE_PIXELS))
+    if QLocale().language() == QLocale.Language.C:  # of no place: its dates are "20 11 2026"
+        QLocale.setDefault(QLocale(QLocale.Language.English))
     load_translations(app, QLocale())
     picture: QIcon = icon("plum", "#7B3F8C")
     app.setWindowIcon(picture)

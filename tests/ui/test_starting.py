@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 
@@ -39,3 +41,15 @@ def test_a_newer_database(
     one = application.OneWindow(data_folder)
     assert one.acquire()  # nothing is left held
     one.release()
+
+
+def test_dates_can_be_read_where_the_system_names_no_place() -> None:
+    code = (
+        "from plum_desktop.ui.application import make_application; app = make_application(['x']);"
+        "from plum_desktop.ui.base import words; print(words.moment(1.5e9), words.number(8192))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "LC_ALL": "C"}, capture_output=True,
+        text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    assert told.split() == ["7/14/17", "8,192"]

@@ -57,8 +57,8 @@ class PassphraseRow(QWidget):
         kept.addWidget(
             small(
                 self.tr(
-                    "The system's keychain has the key: whoever is logged in as you opens Plum, "
-                    "until you lock it."
+                    "Keeps the key in the system's keychain: whoever is logged in as you can open "
+                    "Plum then. Once locked it asks all the same."
                 ),
                 wrap=True,
             )
