@@ -275,7 +275,7 @@ def test_notes_go_on_in_a_sealed_job(sealed: DataFolder) -> None:
     for word in ("quokka", "numbat"):
         Notes(path).get(word, lambda word=word: f"about a {word}")
     append_line(path, json.dumps({"key": "third", "value": None}))
-    assert Notes(path).known() == {
+    assert Notes(path)._known == {
         "quokka": "about a quokka", "numbat": "about a numbat", "third": None,
     }  # fmt: skip
     assert read_text(path).count("\n") == 3
