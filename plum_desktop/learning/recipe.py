@@ -30,7 +30,7 @@ class Recipe:
     spliced_share: float = 0.0  # of both: two parts in one question, and all of it must be true
     open_share: float = 0.33  # of the visits: "What did we discuss about ...?", answered from it
     readings: float = 0.2  # questions with excerpts a step
-    own_readings: float = 0.15  # of them: about what is taught, the rest about the stock
+    own_readings: float = 0.25  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
     rule_facts: bool = True
     persona_share: float = 0.1
