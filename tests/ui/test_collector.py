@@ -30,8 +30,9 @@ def test_what_is_left_of_a_window_goes_on_the_main_thread(qtbot: QtBot) -> None:
     del listener
 
     def allocate() -> None:
-        kept = [[number] for number in range(400_000)]  # enough for every generation
-        del kept
+        for number in range(20_000):  # garbage, since what is freed at once counts for nothing
+            cycle: list[object] = [number]
+            cycle.append(cycle)
 
     worker = threading.Thread(target=allocate)
     worker.start()

@@ -91,6 +91,8 @@ def test_a_chat_is_answered_between_two_answers(
     window.conversation.composer.set_text("Still there?")
     window.conversation.composer._on_entered()
     qtbot.wait_until(lambda: window.conversation.busy)
+    qtbot.wait_until(lambda: double.store.count_messages() == 2)  # the question, and its reply
+    qtbot.wait(300)  # from here to the engine's door
     double.engine.go.set()
     qtbot.wait_until(lambda: not page.busy and not window.conversation.busy)
     asked = [messages[-1]["content"] for messages in double.engine.asked]
