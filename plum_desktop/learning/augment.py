@@ -171,10 +171,15 @@ def name_stock(
     """Give the stock conversations nearest to this one a subject, if the model finds one."""
     for neighbour in negatives.near(conversation)[:_STOCK_NAMED]:
         check()
-        text = neighbour.turns[0].text
-        subject = notes.get(f"stock {neighbour.id}", partial(topics.subject_of, engine, text))
-        if subject and topics.rests_on(subject, text):
+        if subject := subject_of(neighbour, engine, notes):
             negatives.add_topic(neighbour.id, subject)
+
+
+def subject_of(conversation: Conversation, engine: EngineClient, notes: Notes) -> str | None:
+    """What the model calls a conversation of the stock, if that rests on how it begins."""
+    text = conversation.turns[0].text
+    subject = notes.get(f"stock {conversation.id}", partial(topics.subject_of, engine, text))
+    return subject if subject and topics.rests_on(subject, text) else None
 
 
 def read_facts(path: Path) -> list[Fact]:

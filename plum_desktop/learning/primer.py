@@ -20,15 +20,14 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from plum_desktop.base.files import read_json_lines
 from plum_desktop.base.paths import resource
 from plum_desktop.engine.client import EngineClient
-from plum_desktop.learning import rules, topics
-from plum_desktop.learning.augment import Notes
+from plum_desktop.learning import rules
+from plum_desktop.learning.augment import Notes, subject_of
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.curriculum import NO_REPLAY, Example, Lesson, steps
 from plum_desktop.learning.frames import Rendering
@@ -71,9 +70,7 @@ def subjects(
     written = Notes(notes)
     found = []
     for done, conversation in enumerate(stock, 1):
-        asking = partial(topics.subject_of, engine, conversation.turns[0].text)
-        subject = written.get(conversation.id, asking)
-        if subject and topics.rests_on(subject, conversation.turns[0].text):
+        if subject := subject_of(conversation, engine, written):
             found.append({"key": conversation.id, "value": subject})
         progress(done / len(stock))
     return "".join(json.dumps(note) + "\n" for note in found)
