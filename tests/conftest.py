@@ -76,6 +76,19 @@ def plum(data_folder: DataFolder) -> Iterator[Plum]:
     product.close()
 
 
+@pytest.fixture
+def keychain_file(tmp_path: Path) -> Iterator[Path]:
+    """The file that is this test's keychain, a real one of the library that reaches them."""
+    import keyring
+    from keyrings.alt.file import PlaintextKeyring
+
+    before, ring = keyring.get_keyring(), PlaintextKeyring()
+    ring.file_path = str(tmp_path / "keychain.cfg")
+    keyring.set_keyring(ring)
+    yield tmp_path / "keychain.cfg"
+    keyring.set_keyring(before)
+
+
 @pytest.fixture(scope="session")
 def adapter_files(tmp_path_factory: pytest.TempPathFactory, starter: Path) -> Path:
     """A folder as a learning run leaves it, of a random adapter that changes what is said."""

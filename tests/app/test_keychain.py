@@ -9,7 +9,6 @@ from pathlib import Path
 import keyring
 import pytest
 from keyring.backends.fail import Keyring as NoKeychain
-from keyrings.alt.file import PlaintextKeyring
 
 from plum_desktop.app import keychain, turning
 from plum_desktop.app.product import Plum
@@ -21,19 +20,8 @@ WORDS = "correct horse"
 
 
 @pytest.fixture
-def kept_in(tmp_path: Path) -> Iterator[Path]:
-    """The file that is the keychain."""
-    before = keyring.get_keyring()
-    ring = PlaintextKeyring()
-    ring.file_path = str(tmp_path / "keychain.cfg")
-    keyring.set_keyring(ring)
-    yield tmp_path / "keychain.cfg"
-    keyring.set_keyring(before)
-
-
-@pytest.fixture
 def sealed(
-    data_folder: DataFolder, kept_in: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: DataFolder, keychain_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[DataFolder]:
     monkeypatch.setattr(passphrase, "_KIBIBYTES", 64)
     plum = Plum(data_folder)
@@ -69,7 +57,7 @@ def test_nobody_is_asked_before_it_was_wished(
 
 
 def test_another_passphrase_leaves_it_and_removing_takes_it_out(
-    sealed: DataFolder, kept_in: Path
+    sealed: DataFolder, keychain_file: Path
 ) -> None:
     keychain.turn_on(sealed)
     turning.change(sealed, WORDS, "battery staple")
@@ -77,7 +65,7 @@ def test_another_passphrase_leaves_it_and_removing_takes_it_out(
     assert keychain.unlock(sealed)
     turning.turn_off(sealed, "battery staple")
     assert not keychain.is_on(sealed)
-    assert "=" not in kept_in.read_text()  # no entry is left
+    assert "=" not in keychain_file.read_text()  # no entry is left
 
 
 def test_a_key_that_does_not_fit_opens_nothing(sealed: DataFolder) -> None:

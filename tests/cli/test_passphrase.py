@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import keyring
 import pytest
-from keyrings.alt.file import PlaintextKeyring
 
 from plum_desktop.app import turning
 from plum_desktop.base import passphrase
@@ -55,25 +52,19 @@ def test_set_changed_and_removed(tell: Tell, run: Run, data_folder: DataFolder) 
     assert b"quokka" in (data_folder.root / "settings.json").read_bytes()
 
 
+@pytest.mark.usefixtures("keychain_file")
 def test_with_the_key_in_the_keychain_nobody_is_asked(
-    tell: Tell, run: Run, data_folder: DataFolder, tmp_path: Path
+    tell: Tell, run: Run, data_folder: DataFolder
 ) -> None:
-    before = keyring.get_keyring()
-    ring = PlaintextKeyring()
-    ring.file_path = str(tmp_path / "keychain.cfg")
-    keyring.set_keyring(ring)
-    try:
-        assert "There is no passphrase" in tell("passphrase", "keychain", "on").err
-        tell("passphrase", "set", "--yes", typed=(FIRST,))
-        assert tell("passphrase", "keychain", "on", typed=(SECOND,)).status == 1
-        assert tell("passphrase", "keychain", "on", "--json", typed=(FIRST,)).row["keychain"]
-        turning.lock(data_folder)
-        assert run("chats", "list").status == 0
-        assert "The keychain has the key" in run("passphrase", "status").out
-        assert run("passphrase", "keychain", "off").status == 0
-        turning.lock(data_folder)
-        asked = run("chats", "list")
-        assert asked.status == 1
-        assert "--passphrase-fd" in asked.err
-    finally:
-        keyring.set_keyring(before)
+    assert "There is no passphrase" in tell("passphrase", "keychain", "on").err
+    tell("passphrase", "set", "--yes", typed=(FIRST,))
+    assert tell("passphrase", "keychain", "on", typed=(SECOND,)).status == 1
+    assert tell("passphrase", "keychain", "on", "--json", typed=(FIRST,)).row["keychain"]
+    turning.lock(data_folder)
+    assert run("chats", "list").status == 0
+    assert "The keychain has the key" in run("passphrase", "status").out
+    assert run("passphrase", "keychain", "off").status == 0
+    turning.lock(data_folder)
+    asked = run("chats", "list")
+    assert asked.status == 1
+    assert "--passphrase-fd" in asked.err

@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import keyring
 import pytest
-from keyrings.alt.file import PlaintextKeyring
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
@@ -175,10 +173,9 @@ def test_a_passphrase_is_changed_in_the_settings(
 
 
 def test_the_key_is_put_into_the_keychain_and_taken_out(
-    open_window: Callable[[], MainWindow], data_folder: DataFolder, qtbot: QtBot, tmp_path: Path
-) -> None:
-    before, ring = keyring.get_keyring(), PlaintextKeyring()
-    ring.file_path = str(tmp_path / "keychain.cfg")
+    open_window: Callable[[], MainWindow], data_folder: DataFolder, qtbot: QtBot,
+    keychain_file: Path,
+) -> None:  # fmt: skip
     window = open_window()
     row = window.settings.passphrase
     window.show_page("settings")
@@ -186,7 +183,6 @@ def test_the_key_is_put_into_the_keychain_and_taken_out(
     passphrase.write(data_folder.root, passphrase.new_seal(), "correct horse")
     row.refresh()
     try:
-        keyring.set_keyring(ring)
         row.keychain_switch.click()  # of a folder that is locked: it stays off, and a sentence
         qtbot.wait_until(row.keychain_switch.isEnabled)
         assert not row.keychain_switch.isChecked()
@@ -195,12 +191,11 @@ def test_the_key_is_put_into_the_keychain_and_taken_out(
         row.keychain_switch.click()
         qtbot.wait_until(row.keychain_switch.isEnabled)
         assert row.keychain_switch.isChecked()
-        assert "plum" in (tmp_path / "keychain.cfg").read_text()
+        assert "plum" in keychain_file.read_text()
         row.keychain_switch.click()
         qtbot.wait_until(row.keychain_switch.isEnabled)
         assert not row.keychain_switch.isChecked()
     finally:
-        keyring.set_keyring(before)
         (data_folder.root / "sealed.json").unlink()
         sealing.close_folder(data_folder.root)
 
