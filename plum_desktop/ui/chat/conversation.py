@@ -420,13 +420,12 @@ class Conversation(QWidget):
             self._end_temporary(error)
         elif chat_id == self.chat_id:
             self._end_reply(chat_id, error)
+        elif not error:
+            self.replies.name(chat_id)
         self._show_busy()
         announce(self, error or self.tr("Plum has answered."))
         if chat_id != TEMPORARY:
             self.chat_changed.emit(chat_id)
-            later = chat_id == self.chat_id and self.turns.rowCount() > _FIRST_EXCHANGE
-            if not error and not later:
-                self.replies.name(chat_id)
         self.attaching.count()
 
     def _on_named(self, chat_id: str, title: str) -> None:
@@ -438,10 +437,15 @@ class Conversation(QWidget):
     def _end_reply(self, chat_id: str, error: str | None) -> None:
         chats, needs_model = self._plum.store.chats, self._model is None
 
-        def show(found: tuple[Chat, list[Message]]) -> None:
-            if chat_id != self.chat_id:
-                return
-            self._chat, branch = found
+        def read(found: tuple[Chat, list[Message]]) -> None:
+            # Named only now: a title given while this was read would be shown as it was before.
+            if not error and len(found[1]) <= _FIRST_EXCHANGE:
+                self.replies.name(chat_id)
+            if chat_id == self.chat_id:
+                show(*found)
+
+        def show(chat: Chat, branch: list[Message]) -> None:
+            self._chat = chat
             last = branch[-1] if branch else None
             if error and last and last.role == "assistant" and last.finish_reason == "failed":
                 self._errors[last.id] = (error, needs_model)
@@ -453,7 +457,7 @@ class Conversation(QWidget):
             self._show_chat()
 
         self._bridge.ask(
-            lambda: (chats.get(chat_id), chats.branch(chat_id)), show, self._say, owner=self
+            lambda: (chats.get(chat_id), chats.branch(chat_id)), read, self._say, owner=self
         )
 
     def _end_temporary(self, error: str | None) -> None:
