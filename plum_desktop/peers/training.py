@@ -102,6 +102,7 @@ class _Plain:
         )  # fmt: skip
         self._trainer: Any = Trainer(model=get_peft_model(base, config), args=arguments)
         self._trainer.create_optimizer()
+        self._trainer.current_gradient_accumulation_steps = 1  # else set by its own loop alone
 
     def step(self, number: int) -> dict[str, Any]:
         rows = [replace(row, targets=None) for row in self._plan.batch(number)]

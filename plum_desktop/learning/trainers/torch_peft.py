@@ -1,9 +1,11 @@
-"""The torch + peft trainer.  The base is frozen in bf16 where the CPU (or GPU) has it."""
+"""The torch + peft trainer.  The base is frozen in bf16 where that computes faster."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,9 @@ from plum_desktop.models.header import GGUFHeader, read_header
 
 log = logging.getLogger(__name__)
 
+_TRIED = (512, 640, 1536)  # a product by which number types are compared: some tens of ms
+_TRIES = 5
+_FASTER = 1.3  # so that a busy machine's noise does not decide
 _ROWS = 128  # the vocabulary's layer is computed for a multiple of so many places
 
 
@@ -37,12 +42,31 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@functools.cache
 def best_dtype(device: torch.device) -> torch.dtype:
-    """bf16 where it is computed natively; elsewhere fp32, since emulated bf16 is slower."""
+    """bf16 where products of it are faster; elsewhere fp32.
+
+    That a processor has bf16 does not say so: of two that have, one took a quarter of fp32's
+    time, the other twice as much.
+    """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.float32  # emulated
+    faster = _seconds(torch.float32) > _FASTER * _seconds(torch.bfloat16)
+    return torch.bfloat16 if faster else torch.float32
+
+
+def _seconds(dtype: torch.dtype) -> float:
+    """Of one product, the best of a few."""
+    rows, width, columns = _TRIED
+    a, b = torch.ones(rows, width, dtype=dtype), torch.ones(width, columns, dtype=dtype)
+    seconds = []
+    for _ in range(_TRIES):
+        began = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def best_hold(header: GGUFHeader, device: torch.device, dtype: torch.dtype) -> Hold:
