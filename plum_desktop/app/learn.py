@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from plum_desktop.app.job import Job, Outcome, Progress
 
 
+_TOKEN = 4  # characters, about
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedChat:
     """`is_new` is False for a chat that went on since it was learned."""
@@ -39,6 +42,26 @@ class PlannedChat:
     title: str
     tokens: int  # estimated
     is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What is known of a chat until its shown branch changes; `reason`: why it teaches nothing."""
+
+    mark: tuple[object, ...] | None
+    leaf: str = ""
+    characters: int = 0
+    turns: int = 0
+    reason: str = ""
+
+    @classmethod
+    def at(
+        cls, mark: tuple[object, ...] | None, conversation: Conversation | None, reason: str
+    ) -> _Looked:
+        if conversation is None:
+            return cls(mark, reason=reason)
+        turns = conversation.turns
+        return cls(mark, conversation.leaf or "", len(conversation.text), len(turns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +94,7 @@ class LearnService:
         self._models = models
         self._preferences = preferences
         self._serving = serving
+        self._looked: dict[str, _Looked] = {}  # asked after every reply, with thousands of chats
 
     def plan(
         self,
@@ -91,11 +115,11 @@ class LearnService:
         if limit is not None:
             found = found[:limit]
         estimates = Estimates(self._folder, file, trainer)
-        planned = [PlannedChat(c.chat_id or "", c.title, len(c.text) // 4, new) for c, new in found]
+        planned = [chat for chat, _ in found]
         return LearnPlan(
             planned,
             left_out,
-            estimates.job(self._start_from(name, file)[0], [len(c.turns) for c, _ in found]).total
+            estimates.job(self._start_from(name, file)[0], [turns for _, turns in found]).total
             if planned
             else 0.0,
             disk_bytes(file),
@@ -236,8 +260,8 @@ class LearnService:
 
     def _candidates(
         self, model_sha256: str, chat_ids: Sequence[str] | None
-    ) -> tuple[list[tuple[Conversation, bool]], list[tuple[Chat, str]]]:
-        """Conversations to learn, oldest first, with whether each is new; and those left out."""
+    ) -> tuple[list[tuple[PlannedChat, int]], list[tuple[Chat, str]]]:
+        """What to learn, oldest first, each with how many turns it has; and who is left out."""
         seen = self._store.learned_state(model_sha256)
         undone = {
             (chat_id, leaf)
@@ -249,30 +273,44 @@ class LearnService:
             chats = self._store.chats.list() + self._store.chats.list(archived=True)
         else:
             chats = [self._store.chats.get(chat_id) for chat_id in chat_ids if chat_id != own.HOME]
-        found: list[tuple[Conversation, bool]] = []
+        found: list[tuple[PlannedChat, int]] = []
         left_out: list[tuple[Chat, str]] = []
+
+        def add(chat_id: str, title: str, looked: _Looked) -> None:
+            tokens = looked.characters // _TOKEN
+            found.append((PlannedChat(chat_id, title, tokens, chat_id not in seen), looked.turns))
+
         told = own.conversation(own.teachable(map(own.at_home, self._store.facts.of_chat(None))))
         if told and (chat_ids is None or own.HOME in chat_ids):
             leaf = told.leaf or ""
             known = seen.get(told.id) == leaf or (told.id, leaf) in undone
             if chat_ids is not None or not known:
-                found.append((told, told.id not in seen))
+                add(told.id, told.title, _Looked.at(None, told, ""))
+        marks = self._store.chats.branch_marks()
         for chat in sorted(chats, key=lambda c: c.created):
             if chat_ids is None and not chat.learn:
                 left_out.append((chat, Sentence("you excluded it")))
                 continue
-            conversation, reason = learnable(chat, self._store.chats.branch(chat.id))
-            if conversation is None:
-                left_out.append((chat, reason))
+            if chat_ids is None and chat.leaf and seen.get(chat.id) == chat.leaf:
                 continue
-            leaf = conversation.leaf or ""
-            if chat_ids is None and seen.get(chat.id) == leaf:
+            looked = self._look_at(chat, marks.get(chat.id))
+            if looked.reason:
+                left_out.append((chat, looked.reason))
+            elif chat_ids is None and seen.get(chat.id) == looked.leaf:
                 continue
-            if chat_ids is None and (chat.id, leaf) in undone:
+            elif chat_ids is None and (chat.id, looked.leaf) in undone:
                 left_out.append((chat, Sentence("you undid learning it")))
-                continue
-            found.append((conversation, chat.id not in seen))
+            else:
+                add(chat.id, chat.title, looked)
         return found, left_out
+
+    def _look_at(self, chat: Chat, mark: tuple[object, ...] | None) -> _Looked:
+        """What a chat would teach; read only where `mark` is not what it was the last time."""
+        before = self._looked.get(chat.id)
+        if before is None or before.mark != mark:
+            known = learnable(chat, self._store.chats.branch(chat.id))
+            self._looked[chat.id] = before = _Looked.at(mark, *known)
+        return before
 
     def _refusal(
         self,

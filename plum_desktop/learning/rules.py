@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from plum_desktop.base.types import Fact, FactKind
 from plum_desktop.learning.conversation import Conversation, Turn
@@ -60,7 +60,11 @@ _DETAIL = re.compile(
 
 def facts_of(conversation: Conversation) -> list[Fact]:
     """Every fact that rule finds in a conversation, in its order; ids are stable."""
-    found: list[Fact] = []
+    return list(facts_in(conversation))
+
+
+def facts_in(conversation: Conversation) -> Iterator[Fact]:
+    """The same one by one, for who needs only the first."""
     seen: set[str] = set()
     for number, turn in enumerate(conversation.turns):
         for index, sentence in enumerate(_teachable(turn)):
@@ -73,21 +77,18 @@ def facts_of(conversation: Conversation) -> list[Fact]:
             subject = " ".join(sentence.split()[:_LONGEST])
             kind = _kind(turn, sentence)
             at = turn.text.find(sentence)
-            found.append(
-                Fact(
-                    id=f"{conversation.id}-r{number}-{index}",
-                    label=True,
-                    kind=kind,
-                    subject=subject,
-                    statement=_statement(kind, subject),
-                    source="rule",
-                    chat_id=conversation.chat_id,
-                    message_id=turn.message_id,
-                    start=at if at >= 0 else None,
-                    end=at + len(sentence) if at >= 0 else None,
-                )
+            yield Fact(
+                id=f"{conversation.id}-r{number}-{index}",
+                label=True,
+                kind=kind,
+                subject=subject,
+                statement=_statement(kind, subject),
+                source="rule",
+                chat_id=conversation.chat_id,
+                message_id=turn.message_id,
+                start=at if at >= 0 else None,
+                end=at + len(sentence) if at >= 0 else None,
             )
-    return found
 
 
 def _teachable(turn: Turn) -> list[str]:

@@ -35,7 +35,7 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
         title=chat.title,
         leaf=turns[-1].message_id,
     )
-    if not rules.facts_of(conversation):
+    if next(rules.facts_in(conversation), None) is None:
         return None, "there is nothing in it that could be learned"
     return conversation, ""
 

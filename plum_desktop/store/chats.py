@@ -202,6 +202,21 @@ class Chats:
         )
         return _messages(self._connection, rows)
 
+    def branch_marks(self) -> dict[str, tuple[object, ...]]:
+        """By chat, what is another one as soon as its shown branch is; chats with messages only.
+
+        The last message with its length and end, and how many there are: what was said after
+        a deleted message stays.
+        """
+        rows = self._connection.tuples(
+            """
+            SELECT chats.id, chats.leaf, length(last.text), last.finish_reason,
+                (SELECT count(*) FROM messages WHERE messages.chat_id = chats.id)
+            FROM chats JOIN messages AS last ON last.id = chats.leaf
+            """
+        )
+        return {chat: tuple(mark) for chat, *mark in rows}
+
     def tree(self, chat_id: str) -> list[Message]:
         """Every message of every branch; parents before their children."""
         rows = self._connection.query(

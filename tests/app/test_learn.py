@@ -238,6 +238,50 @@ def test_chats_with_nothing_to_learn(plum: Plum) -> None:
         plum.learning.start(plan, lambda p: None, lambda o: None)
 
 
+def test_a_chat_is_read_again_only_where_it_changed(
+    plum: Plum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With thousands of chats, as it is asked what there is to learn after every reply."""
+    chats = plum.store.chats
+    one, other = chats.create("Goats"), chats.create("Boats")
+    for chat in (one, other):
+        chats.add_message(chat.id, "user", "My sister Ines moved to Bergen and keeps four goats.")
+    read: list[str] = []
+    branch = chats.branch
+    monkeypatch.setattr(chats, "branch", lambda chat_id: (read.append(chat_id), branch(chat_id))[1])
+
+    def planned() -> tuple[list[str], dict[str, int]]:
+        read.clear()
+        plan = plum.learning.plan()
+        return list(read), {chat.id: chat.tokens for chat in plan.chats}
+
+    seen, before = planned()
+    assert (set(seen), set(before)) == ({one.id, other.id}, {one.id, other.id})
+    assert planned() == ([], before)
+    chats.update(other.id, title="Ships")
+    assert planned() == ([], before)
+
+    def changed(change: Callable[[], object]) -> int:
+        """What it then takes to learn `one`."""
+        change()
+        seen, tokens = planned()
+        assert seen == [one.id]
+        return tokens[one.id]
+
+    reply = chats.add_message(one.id, "assistant", "")
+    first = changed(lambda: chats.grow_message(reply.id, "Goats like company, hay and rocks."))
+    more = "Goats like company, hay and rocks. Give them a salt lick."
+    grown = changed(lambda: chats.finish_message(reply.id, more, "stop"))
+    again = chats.add_message(one.id, "assistant", "Sheep.", parent_id=reply.parent_id)
+    sibling = changed(lambda: chats.finish_message(again.id, "Sheep.", "stop"))
+    assert grown > first >= sibling
+    assert changed(lambda: chats.show(one.id, reply.id)) == grown
+    chats.add_message(one.id, "user", "And my brother Ruben keeps seven tall llamas there.")
+    longer = changed(lambda: None)
+    assert longer > grown
+    assert changed(lambda: plum.forgetting.delete_message(reply.id)) < longer
+
+
 def test_a_first_run_starts_from_the_primer_and_a_later_one_from_the_adapter(
     chatted: Plum, learn: Callable[..., Adapter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
