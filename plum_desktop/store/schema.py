@@ -44,6 +44,15 @@ def m003_forgetting(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m004_unfinished(db: Database) -> None:
+    """Replies that nobody finished are looked for at every start."""
+    db.execute(
+        "CREATE INDEX messages_unfinished ON messages (id)"
+        " WHERE role = 'assistant' AND finish_reason IS NULL"
+    )
+
+
 _M001 = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import linecache
 import logging
 import signal
 import socket
@@ -175,6 +176,7 @@ def _show(
     schemes = app.styleHints().colorSchemeChanged.connect(
         lambda _: apply_theme(app, plum.settings.theme)
     )
+    linecache.clearcache()  # Qt read the source of all that was imported after it: 11 MB
     window = MainWindow(plum, crash)
     one.called.connect(window.come_forward)
     _report_defects(window, crash)

@@ -61,6 +61,13 @@ ROWS["m003_forgetting"] = (
         COMMIT;
     """
 )
+ROWS["m004_unfinished"] = (
+    ROWS["m003_forgetting"]
+    + """
+        INSERT INTO messages (id, chat_id, parent_id, role, text, created)
+            VALUES ('m3', 'c1', 'm1', 'assistant', 'Perhaps', 4);
+    """
+)
 NEWEST = list(ROWS)[-1]
 
 
@@ -130,6 +137,7 @@ def test_a_new_database_has_exactly_this_shape(store: Store, data_folder: DataFo
         ("table", "drafts"),
         ("table", "forgetting"),
         ("index", "messages_of_parent"),
+        ("index", "messages_unfinished"),
         ("index", "attachments_of_message"),
         ("index", "facts_of_message"),
         ("index", "one_active_adapter"),
@@ -189,7 +197,8 @@ def test_every_older_shape_upgrades(
     assert store.chats.get("c1").temperature == (0.2 if sent_files else None)
     assert store.drafts.get("c1") == ("thought" if sent_files else "")
     pending = store.forgetting.pending()
-    assert pending == (Doomed(chats=("c0",)) if step == "m003_forgetting" else None)
+    assert pending == (Doomed(chats=("c0",)) if step >= "m003_forgetting" else None)
+    assert store.chats.close_interrupted() == (step >= "m004_unfinished")
     store.chats.delete("c1")
     assert store.search("tea") == []
     assert store.search("leaves") == []
@@ -209,7 +218,7 @@ def test_an_upgrade_copies_the_file_first(
     if sys.platform != "win32":
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(copy)) as raw:
-        assert raw.execute("SELECT count(*) FROM messages").fetchone() == (2,)
+        assert raw.execute("SELECT count(*) FROM messages").fetchone() == (3,)
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     open_store()
     assert backups(data_folder) == [copy]  # nothing to upgrade: no other copy
@@ -431,3 +440,12 @@ def leave_uncleanly(folder: DataFolder) -> None:
 
 def markers(folder: DataFolder) -> list[Path]:
     return list(folder.root.glob(".plum.db.open-*"))
+
+
+def test_unfinished_replies_are_found_without_reading_every_message(store: Store) -> None:
+    connection = store.chats._connection
+    plan = connection.query(
+        "EXPLAIN QUERY PLAN UPDATE messages SET finish_reason = 'failed'"
+        " WHERE role = 'assistant' AND finish_reason IS NULL"
+    )
+    assert any("messages_unfinished" in row["detail"] for row in plan)
