@@ -28,6 +28,9 @@ _PERSONAS = (
 
 
 _OWN_TRUE = 0.6  # of what is taught and looked up
+# A lesson says what the chat says, and matches it whole.  What people ask weeks later matches by
+# so much, mostly; else all that does not match whole would become a no.
+_OWN_MATCH = (0.3, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,8 @@ def _own_reading(lessons: Sequence[Lesson], recipe: Recipe, rng: random.Random) 
     facts = lesson.positives if true else lesson.negatives
     asked = render(rng.choice(facts), rng.randrange(2**31), recipe.seed)
     past = list({one.conversation.id: one.conversation for one in lessons}.values())
-    found = looked_up(asked.question, asked.verdict, lesson.conversation, past, rng)
+    told = rng.uniform(*_OWN_MATCH) if true else 1.0
+    found = looked_up(asked.question, asked.verdict, lesson.conversation, past, rng, told)
     # What is quoted may be what the user does not want taught.
     return replace(found, rest=None)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from plum_desktop.learning import excerpts, frames
 from plum_desktop.learning.conversation import Conversation
@@ -69,15 +70,17 @@ def looked_up(
     about: Conversation,
     past: Sequence[Conversation],
     rng: random.Random,
+    told: float = 1.0,
 ) -> Rendering:
     """`question` with what is found in `past`; `verdict`: "Yes", "No", or "" of an open one.
 
-    `about` is whose conversation it was made of, or made to resemble.
+    `about` is whose conversation it was made of, or made to resemble; `told` is how much of each
+    match is told.
     """
     if len(past) > _PAST[1]:
         others = [one for one in past if one.id != about.id]
         past = [about, *rng.sample(others, _PAST[1] - 1)]
-    found = look_up(question, past)
+    found = [replace(one, match=told * one.match) for one in look_up(question, past)]
     # What it goes on with must be there to be read.
     first = next((one for one in found[:1] if one.chat_id == about.id), None)
     rest: str | None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -233,7 +234,7 @@ def test_questions_with_excerpts_come_as_often_as_the_recipe_says(taught) -> Non
 
 
 def test_what_is_taught_is_looked_up_as_well(taught) -> None:
-    """By its own words a yes; by what is like it, a no."""
+    """What it is told matches by more or less, and is a yes; what is like it, a no."""
     reading = Reading(stock.conversations(), stock.asked())
     own = {lesson.conversation.turns[0].text.split("?")[0][:40] for lesson in taught}
     for share, some in ((0.0, False), (1.0, True)):
@@ -248,7 +249,9 @@ def test_what_is_taught_is_looked_up_as_well(taught) -> None:
         if some:
             assert {one.verdict for one in read} == {"Yes", "No"}
             found = [one for one in read if one.verdict == "Yes"]
-            assert sum("Best match: 100%" in one.question for one in found) > 0.7 * len(found)
+            matches = [int(re.search(r"Best match: (\d+)%", one.question)[1]) for one in found]
+            # As people ask it weeks later: of the lesson's own words each has the whole.
+            assert min(matches) < 50 < 90 <= max(matches)
             assert any(text in one.question for one in found for text in own)
         else:
             assert "" in {one.verdict for one in read}
