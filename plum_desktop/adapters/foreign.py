@@ -16,7 +16,7 @@ from plum_desktop.adapters.lora import (
     require_base,
 )
 from plum_desktop.adapters.names import placed
-from plum_desktop.base.errors import PlumError
+from plum_desktop.base.errors import PlumError, unreadable
 from plum_desktop.models.header import MAGIC, GGUFHeader
 from plum_desktop.models.support import MERGED_FROM
 
@@ -67,9 +67,7 @@ def form_of(path: Path) -> tuple[str, Path]:
     except FileNotFoundError:
         raise PlumError("There is no {path}; choose another adapter.", path=path) from None
     except OSError as error:
-        raise PlumError(
-            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
-        ) from error
+        raise unreadable(path, error) from error
     raise PlumError(
         "{folder} holds no adapter: a PEFT folder has {config} and {weights}, an MLX folder "
         "{mlx_weights}.",

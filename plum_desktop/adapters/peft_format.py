@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plum_desktop.adapters.lora import LoraAdapter, same_rank
-from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.errors import DamagedFile, PlumError, unreadable
 from plum_desktop.base.files import (
     atomic_write,
     open_file,
@@ -214,9 +214,7 @@ def read_folder(
             name=Path(error.filename).name,
         ) from error
     except OSError as error:
-        raise PlumError(
-            "{folder} cannot be read ({strerror}).", folder=folder, strerror=error.strerror
-        ) from error
+        raise unreadable(folder, error) from error
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Matrix], dict[str, str]]:

@@ -8,7 +8,7 @@ import re
 import time
 from pathlib import Path
 
-from plum_desktop.base.errors import PlumError
+from plum_desktop.base.errors import PlumError, unreadable
 from plum_desktop.base.types import Attachment, Message
 
 _LARGEST_TEXT = 4 << 20  # bytes; some million tokens, which no model here can read
@@ -59,9 +59,7 @@ def read_attachment(path: Path) -> Attachment:
             "{name} cannot be opened: you have no permission to read it.", name=name
         ) from error
     except OSError as error:
-        raise PlumError(
-            "{name} cannot be read ({strerror}).", name=name, strerror=error.strerror
-        ) from error
+        raise unreadable(name, error) from error
     text = _pdf_text(path, name) if is_pdf else _decoded(data, name)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").strip("\n")
     if not text.strip():

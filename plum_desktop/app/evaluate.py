@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from plum_desktop.base.errors import PlumError
+from plum_desktop.base.errors import PlumError, unreadable
 from plum_desktop.learning.verdict import Verdict, verdict
 
 Kind = Literal["yes", "no", "open"]
@@ -80,9 +80,7 @@ def read_questions(
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
-        raise PlumError(
-            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
-        ) from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError:
         raise PlumError(
             "{path} is not a text file of JSON, one question a line.", path=path

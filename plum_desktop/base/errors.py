@@ -6,6 +6,8 @@ what to do.  Anything that is not a `PlumError` is a defect of ours.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from plum_desktop.base.sentence import Sentence
 
 
@@ -46,3 +48,8 @@ class WorkerCrashed(PlumError):
 
 class Cancelled(Exception):
     """The user stopped the work.  Not a failure, hence not a `PlumError`."""
+
+
+def unreadable(file: Path | str, error: OSError) -> PlumError:
+    """What the system says of a file that it cannot read, as a sentence."""
+    return PlumError("{path} cannot be read ({strerror}).", path=file, strerror=error.strerror)

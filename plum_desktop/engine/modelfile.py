@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.errors import DamagedFile, PlumError, unreadable
 
 # Metadata types that have a fixed size, as struct knows them.
 _SCALARS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
@@ -82,9 +82,7 @@ def read_header(path: Path) -> Header:
             "There is no file {path}; choose another model or adapter.", path=path
         ) from None
     except OSError as error:
-        raise PlumError(
-            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
-        ) from error
+        raise unreadable(path, error) from error
     except (EOFError, struct.error):
         raise DamagedFile(
             "{name} is damaged or incomplete; get the file again.", name=path.name

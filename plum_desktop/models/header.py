@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.errors import DamagedFile, PlumError, unreadable
 from plum_desktop.base.sentence import Sentence
 
 MAGIC = b"GGUF"
@@ -200,9 +200,7 @@ def read_header(path: Path) -> GGUFHeader:
     except IsADirectoryError:
         raise PlumError("{path} is a folder; choose the GGUF file in it.", path=path) from None
     except OSError as error:
-        raise PlumError(
-            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
-        ) from error
+        raise unreadable(path, error) from error
 
 
 class _Reader:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plum_desktop.base.errors import DamagedFile, PlumError
+from plum_desktop.base.errors import DamagedFile, PlumError, unreadable
 from plum_desktop.base.files import (
     atomic_write,
     read_json,
@@ -53,9 +53,7 @@ class ModelFile:
             digest = sha256_of(self.path)
             remember_digest(self.path, digest, self.digests)
         except OSError as error:
-            raise PlumError(
-                "{path} cannot be read ({strerror}).", path=self.path, strerror=error.strerror
-            ) from error
+            raise unreadable(self.path, error) from error
         return digest
 
     @property
@@ -67,9 +65,7 @@ class ModelFile:
         try:
             stamp = _stamp(self.path)
         except OSError as error:
-            raise PlumError(
-                "{path} cannot be read ({strerror}).", path=self.path, strerror=error.strerror
-            ) from error
+            raise unreadable(self.path, error) from error
         entry = _read_digests(self.digests).get(str(self.path.resolve()))
         if isinstance(entry, list) and entry[:2] == stamp and len(entry) == 3:
             return str(entry[2])

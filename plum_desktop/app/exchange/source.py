@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from plum_desktop.base.errors import PlumError
+from plum_desktop.base.errors import PlumError, unreadable
 
 _LONGEST = 64 << 20  # bytes of a line, characters of a conversation
 _CHUNK = 1 << 20  # characters
@@ -175,6 +175,4 @@ def _sentences(path: Path) -> Iterator[None]:
             name=path.name,
         ) from error
     except OSError as error:
-        raise PlumError(
-            "{path} cannot be read ({strerror}).", path=path, strerror=error.strerror
-        ) from error
+        raise unreadable(path, error) from error
