@@ -59,6 +59,7 @@ _SAMPLE_ROWS = 16
 _THREADS = min(4, os.cpu_count() or 1)
 _AHEAD = 8 * _THREADS  # blocks that may wait to be written
 _F32, _F16, _Q8_0 = 0, 1, 8  # ggml types
+TYPES = {"Q8_0": _Q8_0, "F16": _F16, "F32": _F32}  # that a change is written as, smallest first
 _UNQUANTIZED = {_F32: (_F32,), _F16: (_F16, _F32), 30: (_F16, _F32)}  # 30: BF16
 
 
@@ -95,9 +96,11 @@ def merge(
     out: Path,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
     check: Callable[[], None] = lambda: None,
+    at_least: str = "Q8_0",
 ) -> MergeReport:
     """Write `base` with `adapter` merged in to `out`; the file is whole or absent.
 
+    What changes is written as the smallest of `TYPES` that keeps the change, from `at_least` on.
     `check` is called often and may raise to stop.  Memory stays bounded.  One merge to `out`
     at a time.  Raises PlumError where the adapter does not belong to the base, DiskFull,
     DamagedFile.
@@ -113,7 +116,7 @@ def merge(
         raise PlumError(
             "A merge would overwrite its base {name}; choose another file name.", name=base.name
         )
-    changes = _changes(base, adapter, header)
+    changes = _changes(base, adapter, header, at_least)
     _remove_leftovers(out)
     require_free(out.parent, _estimated_size(header, changes), "Merging what was learned")
     entries = _entries(header) + text_entry(MERGED_FROM, adapter.metadata.get(BASE_SHA256, ""))
@@ -166,8 +169,17 @@ def delta_norms(adapter: LoraAdapter, base: Path) -> dict[str, float]:
 class _Change:
     """A base tensor and the change that the adapter makes to it, block of rows by block."""
 
-    def __init__(self, base: Path, info: TensorInfo, a: Matrix, b: Matrix, scale: float) -> None:
+    def __init__(
+        self,
+        base: Path,
+        info: TensorInfo,
+        a: Matrix,
+        b: Matrix,
+        scale: float,
+        at_least: str = "Q8_0",
+    ) -> None:
         self.info = info
+        self._types = [*TYPES.values()][[*TYPES].index(at_least) :]
         self._a, self._b = a, (b * np.float32(scale)).astype(np.float32)
         self.rows, self.width = info.shape
         self._raw = np.memmap(
@@ -195,9 +207,9 @@ class _Change:
     @property
     def types(self) -> tuple[int, ...]:
         """What it may be written as, smallest first; never with less precision than it has."""
-        if self.info.type in _UNQUANTIZED:
-            return _UNQUANTIZED[self.info.type]
-        return (_F16, _F32) if self.width % 32 else (_Q8_0, _F16, _F32)
+        able = (_F16, _F32) if self.width % 32 else tuple(TYPES.values())
+        able = _UNQUANTIZED.get(self.info.type, able)
+        return tuple(kind for kind in able if kind in self._types)
 
 
 class _Measure:
@@ -224,11 +236,13 @@ class _Measure:
         return _ratio(math.sqrt(self._wanted), math.sqrt(self._weights))
 
 
-def _changes(base: Path, adapter: LoraAdapter, header: GGUFHeader) -> dict[str, _Change]:
+def _changes(
+    base: Path, adapter: LoraAdapter, header: GGUFHeader, at_least: str
+) -> dict[str, _Change]:
     """The tensors that really change: a fresh B is all zeros, and such a tensor is copied."""
     changes = {}
     for name, (a, b) in placed(adapter, header).items():
-        change = _Change(base, header.tensors[name], a, b, adapter.scale)
+        change = _Change(base, header.tensors[name], a, b, adapter.scale, at_least)
         if change.norm() > 0:
             changes[name] = change
     return changes

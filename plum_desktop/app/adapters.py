@@ -11,15 +11,18 @@ from plum_desktop.adapters.mlx_format import write_mlx
 from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.serving import ADAPTER_FILE, MERGED_FILE, Serving
+from plum_desktop.base.child import Child
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import atomic_write, disk_errors, open_file, require_free
-from plum_desktop.base.paths import DataFolder
+from plum_desktop.base.paths import DataFolder, worker_command
 from plum_desktop.base.sealing import seal_of
 from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter
+from plum_desktop.models.local import ModelFile
 from plum_desktop.store import Store
 
 ExportFormat = Literal["peft", "gguf", "mlx", "merged"]
+MergedType = Literal["Q8_0", "F16", "F32"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 EXPORT_WARNING = Sentence("Whoever has this file can ask it what you said in the chats it learned.")
 
@@ -63,13 +66,7 @@ class AdapterService:
                 id=adapter.id,
                 state=adapter.state,
             )
-        model = self._models.file()
-        if adapter.model_sha256 != model.sha256:
-            raise PlumError(
-                "Adapter {id} was learned on another model than {name}; use that model first.",
-                id=adapter.id,
-                name=model.name,
-            )
+        self._model_of(adapter)
         if not self.has_files(adapter.id):
             raise PlumError("The files of adapter {id} are gone; learn again.", id=adapter.id)
         with self._store.transaction():
@@ -132,9 +129,11 @@ class AdapterService:
         format: ExportFormat,
         path: Path,
         on_progress: Progress | None = None,
+        at_least: MergedType | None = None,
     ) -> Path:
         """Copy an adapter (None: the active one) to `path` and return where it is now.
 
+        `at_least` merges anew, and writes what changed in no smaller type (`merge.TYPES`).
         `peft` and `mlx` make a folder, `gguf` and `merged` a file; an existing folder gets the file
         under a name of its own, an existing file is never replaced.  Raises PlumError, DiskFull.
         """
@@ -165,6 +164,8 @@ class AdapterService:
             raise PlumError("{path} already exists; choose another name.", path=path)
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            if at_least and format == "merged":
+                return self._merge(adapter, path, at_least)
             if format in _FOLDERS:
                 path.mkdir(exist_ok=True)
             if format == "mlx":
@@ -172,6 +173,34 @@ class AdapterService:
         targets = [path / name for name in names] if format == "peft" else [path]
         _copy(sources, targets, on_progress)
         return path
+
+    def _merge(self, adapter: Adapter, out: Path, at_least: MergedType) -> Path:
+        """Merge an adapter of the model in use into a file that is not the one that serves."""
+        model = self._model_of(adapter)
+        child = Child(
+            worker_command("stage"),
+            name="merge worker",
+            env={"PLUM_LOG_DIR": str(self._folder.logs)},
+        )
+        try:
+            child.call(
+                "merge", model=str(model.path), folder=str(self._folder.adapter(adapter.id)),
+                out=str(out), at_least=at_least,
+            )  # fmt: skip
+        finally:
+            child.stop()
+        return out
+
+    def _model_of(self, adapter: Adapter) -> ModelFile:
+        """The model in use.  Raises PlumError where the adapter was learned on another."""
+        model = self._models.file()
+        if adapter.model_sha256 != model.sha256:
+            raise PlumError(
+                "Adapter {id} was learned on another model than {name}; use that model first.",
+                id=adapter.id,
+                name=model.name,
+            )
+        return model
 
     def _file(self, adapter: Adapter, name: str) -> Path:
         return self._folder.adapter(adapter.id) / name

@@ -20,7 +20,7 @@ from plum_desktop.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from plum_desktop.app.adapters import ExportFormat
+    from plum_desktop.app.adapters import ExportFormat, MergedType
     from plum_desktop.base.types import Adapter
 
 BASE_SERVES = "The model now serves without memory."
@@ -134,12 +134,29 @@ def import_adapter(session: Session, path: Path, yes: bool, as_json: bool) -> No
     required=True,
     help="Where to; an existing folder gets the file.",
 )
+@click.option(
+    "--type",
+    "at_least",
+    type=click.Choice(["Q8_0", "F16", "F32"], case_sensitive=False),
+    help="Merge anew, and write what changed as this or a larger type; default: as it serves, the "
+    "smallest that keeps what was learned.",
+)
 @json_option
 @pass_session
-def export(session: Session, adapter_id: str | None, form: str, path: Path, as_json: bool) -> None:
+def export(
+    session: Session,
+    adapter_id: str | None,
+    form: str,
+    path: Path,
+    at_least: str | None,
+    as_json: bool,
+) -> None:
     """Copy an adapter (the one that serves, if none is named) out of the data folder."""
+    if at_least and form != "merged":
+        raise PlumError("--type is for --format merged alone; leave it out.")
     service = session.plum.adapters
-    made = service.export(adapter_id, cast("ExportFormat", form), path)
+    wanted = cast("MergedType | None", at_least)
+    made = service.export(adapter_id, cast("ExportFormat", form), path, at_least=wanted)
     if as_json:
         emit({"path": made, "format": form, "warning": service.EXPORT_WARNING})
     else:

@@ -121,8 +121,8 @@ def _train(request: Request) -> dict[str, Any]:
 
 
 def _merge(request: Request) -> dict[str, Any]:
-    """Args: `model`, `folder` of the adapter, `out`.  Writes the merged model; the result is the
-    merge's report.
+    """Args: `model`, `folder` of the adapter, `out`, and `at_least` if wished.  Writes the merged
+    model; the result is the merge's report.
     """
     os.environ.update(_ONE_THREAD)  # before numpy comes
     from plum_desktop.adapters.merge import merge
@@ -130,7 +130,8 @@ def _merge(request: Request) -> dict[str, Any]:
 
     args = {key: Path(request.args[key]) for key in ("model", "folder", "out")}
     adapter = read_peft(args["folder"])
-    report = merge(args["model"], adapter, args["out"], request.progress, request.check)
+    at_least = request.args.get("at_least", "Q8_0")
+    report = merge(args["model"], adapter, args["out"], request.progress, request.check, at_least)
     return {**asdict(report), "least_kept": report.least_kept}
 
 

@@ -107,6 +107,11 @@ def test_a_small_change_takes_the_smallest_type_that_keeps_it(make_tiny, tmp_pat
     assert report.least_kept >= KEPT_SHARE
     merged = read_header(tmp_path / "merged.gguf")
     assert [merged.tensors[t.name].type_name for t in report.tensors] == list(sizes)
+    larger = merge(
+        base, LoraAdapter(1.0, 1, tensors), tmp_path / "larger.gguf", at_least="F16"
+    )  # fmt: skip
+    assert [tensor.type for tensor in larger.tensors] == ["F16", "F16", "F32"]
+    assert larger.least_kept >= report.least_kept >= KEPT_SHARE
 
 
 @pytest.mark.parametrize(

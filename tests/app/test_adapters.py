@@ -11,6 +11,7 @@ from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import DiskFull, PlumError
 from plum_desktop.base.types import Adapter
+from plum_desktop.models.header import read_header
 
 Learn = Callable[..., Adapter]
 
@@ -88,6 +89,25 @@ def test_exports_are_the_files_as_they_are(plum: Plum, learn: Learn, tmp_path: P
     assert merged.parent == tmp_path / "there"
     assert merged.read_bytes() == (folder / "merged.gguf").read_bytes()
     assert shares[-1] == 1.0
+
+
+def test_a_merged_export_in_a_larger_type(plum: Plum, learn: Learn, tmp_path: Path) -> None:
+    adapter = learn()
+    served = plum.folder.adapter(adapter.id) / "merged.gguf"
+    larger = plum.adapters.export(None, "merged", tmp_path / "f16.gguf", at_least="F16")
+    types = [
+        {name: tensor.type_name for name, tensor in read_header(path).tensors.items()}
+        for path in (served, larger)
+    ]
+    changed = {name for name, kind in types[0].items() if kind != types[1][name]}
+    assert {types[1][name] for name in changed} == {"F16"}
+    assert changed == {name for name, kind in types[0].items() if kind == "Q8_0"} & changed
+    assert larger.stat().st_size > served.stat().st_size
+    plum.store.adapters.add(Adapter("foreign-1", None, None, "0" * 64, 1.0, "ready", False, ()))
+    plum.folder.adapter("foreign-1").mkdir()
+    (plum.folder.adapter("foreign-1") / "merged.gguf").touch()
+    with pytest.raises(PlumError, match="on another model"):
+        plum.adapters.export("foreign-1", "merged", tmp_path / "x.gguf", at_least="F16")
 
 
 def test_the_mlx_folder_holds_the_same_adapter(plum: Plum, learn: Learn, tmp_path: Path) -> None:

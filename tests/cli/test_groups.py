@@ -116,6 +116,10 @@ def test_adapters(run, plum: Plum, learn: Callable[..., Adapter], tmp_path: Path
         assert "ask it what you said" in exported["warning"]
         assert out.exists()
         assert run("adapters", "export", "--format", form, "-o", str(out)).status == 1
+    larger = ("--type", "f32", "-o", str(tmp_path / "f32"))
+    assert "leave it out" in run("adapters", "export", *larger).err
+    made = run("adapters", "export", "--format", "merged", *larger, "--json").row["path"]
+    assert Path(made).stat().st_size > (tmp_path / "merged").stat().st_size
     assert "is serving" in run("adapters", "delete", second.id, "--yes").err
     assert run("adapters", "delete", first.id, "--yes").status == 0
     assert [row["id"] for row in run("adapters", "list", "--json").rows] == [second.id]
