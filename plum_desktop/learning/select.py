@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Chat, Message
 from plum_desktop.learning import rules
 from plum_desktop.learning.conversation import Conversation, Turn
@@ -25,9 +26,9 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
         if message.role in ("user", "assistant") and (text := _taught(message)).strip()
     ]
     if not any(turn.role == "user" for turn in turns):
-        return None, "it is empty"
+        return None, Sentence("it is empty")
     if sum(len(turn.text.split()) for turn in turns) < _FEWEST_WORDS:
-        return None, "it is too short"
+        return None, Sentence("it is too short")
     conversation = Conversation(
         id=chat.id,
         turns=tuple(turns),
@@ -36,7 +37,7 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
         leaf=turns[-1].message_id,
     )
     if next(rules.facts_in(conversation), None) is None:
-        return None, "there is nothing in it that could be learned"
+        return None, Sentence("there is nothing in it that could be learned")
     return conversation, ""
 
 
