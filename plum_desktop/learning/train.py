@@ -75,14 +75,21 @@ def train(
     pace: deque[float] = deque(maxlen=_RECENT)
     started, saved, tokens = time.monotonic(), time.monotonic(), 0
     total = len(plan.steps)
+    waited = 0.0
+
+    def give_way() -> None:
+        nonlocal waited
+        waited += _give_way(watch, job.paused, busy, done / total)
+
     try:
         for step in range(done, total):
-            _give_way(watch, job.paused, busy, step / total)
-            begun = time.monotonic()
-            result = trainer.step(plan.batch(step), rate(recipe, step, total))
+            give_way()
+            begun, waited = time.monotonic(), 0.0
+            # A step takes seconds, and who chats should not wait for its end.
+            result = trainer.step(plan.batch(step), rate(recipe, step, total), give_way)
             if not math.isfinite(result.loss + result.drift):
                 raise FloatingPointError
-            pace.append(time.monotonic() - begun)
+            pace.append(time.monotonic() - begun - waited)
             done, tokens = step + 1, tokens + result.tokens
             losses.append({"step": step, "loss": result.loss, "drift": result.drift})
             watch.progress(
@@ -117,10 +124,10 @@ def train(
     )
 
 
-def _give_way(watch: Watcher, paused: Path, busy: FileLock | None, fraction: float) -> None:
-    """Wait while the user has paused, or while a chat generates."""
+def _give_way(watch: Watcher, paused: Path, busy: FileLock | None, fraction: float) -> float:
+    """Wait while the user has paused, or while a chat generates; how many seconds that was."""
     watch.check()
-    told = False
+    began, told = time.monotonic(), False
     while paused.exists() or (busy and busy.held_by_someone()):
         if not told:
             text = "paused" if paused.exists() else "waiting for a reply to finish"
@@ -128,6 +135,7 @@ def _give_way(watch: Watcher, paused: Path, busy: FileLock | None, fraction: flo
             told = True
         time.sleep(_BUSY_WAIT)
         watch.check()
+    return time.monotonic() - began
 
 
 def _restore(job: JobFolder, trainer: Trainer) -> tuple[int, list[dict[str, float]]]:

@@ -117,6 +117,27 @@ def test_a_step_reports_what_it_saw(make) -> None:
     assert (only.loss, only.tokens) == (0.0, 4 * 24)
 
 
+def test_it_can_be_held_up_between_layers_and_ended_there(make) -> None:
+    import torch
+
+    plain, asked = make(), make()
+    calls: list[int] = []
+    one = asked.step(lessons(), 5e-3, lambda: calls.append(1))
+    assert len(calls) == 2 * 2  # two layers, forward and backward
+    assert one == plain.step(lessons(), 5e-3)
+    before = {name: tensor.clone() for name, tensor in asked.master.items()}
+    for last in range(1, 5):
+        ends = iter([False] * (last - 1) + [True])
+
+        def between(ends=ends) -> None:
+            if next(ends):
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            asked.step(lessons(), 5e-3, between)
+    assert all(torch.equal(asked.master[name], tensor) for name, tensor in before.items())
+
+
 def test_a_token_that_is_certain_pulls_no_more(make) -> None:
     every, none = (make(replace(RECIPE, certain=bound)) for bound in (1.0, 1e-9))
     first = every.step(lessons(), 5e-3).loss

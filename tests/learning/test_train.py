@@ -17,7 +17,7 @@ from plum_desktop.learning import train as loop
 from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.rows import Plan, Row
 from plum_desktop.learning.train import rate, train
-from plum_desktop.learning.trainers import StepResult
+from plum_desktop.learning.trainers import StepResult, at_once
 
 RECIPE = replace(preset("default"), learning_rate=1.0, warmup_steps=2)
 STEPS = 6
@@ -28,14 +28,17 @@ class Small:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.weight = 1.0
-        self.seen: list[int] = []
+        self.begun: list[int] = []
+        self.seen: list[int] = []  # to their end
         self.loaded = 0
         self.clock = clock
         self.losses: dict[int, float] = {}
 
-    def step(self, rows, learning_rate: float) -> StepResult:
+    def step(self, rows, learning_rate: float, between=at_once) -> StepResult:
         number = int(rows[0].ids[0])
         loss = self.losses.get(number, 1.0 / (1 + number))
+        self.begun.append(number)
+        between()
         self.seen.append(number)
         self.weight = self.weight * 1.25 + learning_rate * number + loss
         if self.clock:
@@ -61,6 +64,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.until = 0.0
 
     def monotonic(self) -> float:
         return self.now
@@ -241,6 +245,57 @@ def test_cancelling_works_while_it_waits(job, tmp_path, why: str) -> None:
     assert read_json(job.checkpoint)["step"] == 2
 
 
+@pytest.mark.parametrize("why", ["paused", "busy"])
+def test_it_gives_way_within_a_step_and_does_not_count_that(
+    job, clock, tmp_path, uninterrupted, why: str
+) -> None:
+    busy = FileLock(tmp_path / "busy.lock")
+
+    class Met(Small):
+        """At the fourth step somebody begins to chat, or presses Pause; for ten seconds."""
+
+        def step(self, rows, learning_rate: float, between=at_once) -> StepResult:
+            if len(self.seen) == 3:
+                job.paused.touch() if why == "paused" else busy.try_acquire()
+                clock.until = clock.now + 10
+            return super().step(rows, learning_rate, between)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        if clock.now >= clock.until:
+            job.paused.unlink(missing_ok=True)
+            busy.release()
+
+    clock.sleep = sleep
+    watch = Watch()
+    result = run(job, Met(clock), watch, busy.path)
+    waits = [fraction for fraction, text, _ in watch.told if text != "learning"]
+    assert waits == [3 / STEPS]
+    assert weight(job) == uninterrupted
+    assert result.seconds > 10
+    assert result.step_seconds == pytest.approx(2.0)
+    left = [fields["seconds_left"] for _, text, fields in watch.told if text == "learning"]
+    assert max(left) <= 2.0 * STEPS
+
+
+def test_stopping_within_a_step_keeps_the_steps_before_it(job, uninterrupted) -> None:
+    watch = Watch()
+
+    class Stopped(Small):
+        def step(self, rows, learning_rate: float, between=at_once) -> StepResult:
+            if len(self.seen) == 3:
+                watch.stop_at = 0
+            return super().step(rows, learning_rate, between)
+
+    trainer = Stopped()
+    with pytest.raises(Cancelled):
+        run(job, trainer, watch)
+    assert (trainer.begun, trainer.seen) == ([0, 1, 2, 3], [0, 1, 2])
+    assert read_json(job.checkpoint)["step"] == 3
+    run(job, Small(), Watch())
+    assert weight(job) == uninterrupted
+
+
 def test_a_killed_process_loses_no_more_than_the_time_between_checkpoints(
     job, clock, uninterrupted
 ) -> None:
@@ -255,13 +310,13 @@ def test_a_killed_process_loses_no_more_than_the_time_between_checkpoints(
                 super().save_checkpoint(path, step)
                 saved.append(step)
 
-        def step(self, rows, learning_rate: float) -> StepResult:
+        def step(self, rows, learning_rate: float, between=at_once) -> StepResult:
             clock.now += loop.CHECKPOINT_SECONDS * 0.6
             if int(rows[0].ids[0]) == 5:
                 # As after kill -9: nothing that this process would still do happens.
                 self.save_checkpoint = lambda path, step: None
                 raise Killed
-            return super().step(rows, learning_rate)
+            return super().step(rows, learning_rate, between)
 
     with pytest.raises(Killed):
         run(job, Dying(), Watch())
@@ -294,7 +349,7 @@ def test_a_full_disk_is_said(job, clock) -> None:
             raise DiskFull("The disk is full.")
 
     clock_step = Full(clock)
-    clock_step.step = lambda rows, learning_rate: (
+    clock_step.step = lambda rows, learning_rate, between: (
         setattr(clock, "now", clock.now + 99) or StepResult(1.0, 0.0, 1)
     )
     with pytest.raises(DiskFull):

@@ -25,7 +25,7 @@ from plum_desktop.base.sealing import seal_of
 from plum_desktop.learning.packing import Packs, pack
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Row
-from plum_desktop.learning.trainers import StepResult
+from plum_desktop.learning.trainers import Between, StepResult, at_once
 from plum_desktop.learning.trainers.torch_gguf import load_base
 from plum_desktop.models.fit import Hold, Shape, choose_hold, memory
 from plum_desktop.models.header import GGUFHeader, read_header
@@ -103,6 +103,9 @@ class TorchTrainer:
         header = read_header(model)
         self.hold = hold or best_hold(header, self.device, self.dtype)
         base = load_base(model, self.dtype, packed=self.hold != "floats").to(self.device)
+        self._between: Between = at_once
+        for layer in base.model.layers:
+            layer.register_forward_hook(self._on_layer)
         if self.hold == "frugal":
             base.gradient_checkpointing_enable({"use_reentrant": False})
         adapter = read_peft(parent) if parent else None
@@ -127,7 +130,11 @@ class TorchTrainer:
             list(self.master.values()), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
 
-    def step(self, rows: Sequence[Row], learning_rate: float) -> StepResult:
+    def step(
+        self, rows: Sequence[Row], learning_rate: float, between: Between = at_once
+    ) -> StepResult:
+        """`between` is called between the model's layers, forward and backward."""
+        self._between = between
         packs = pack(rows)
         hidden = self._hidden(packs)
         total = torch.zeros((), device=self.device)
@@ -141,6 +148,12 @@ class TorchTrainer:
         total.backward()
         self._apply(learning_rate)
         return StepResult(loss, drift, int((packs.block >= 0).sum()))
+
+    def _on_layer(self, _layer: Any, _inputs: Any, output: Any) -> None:
+        self._between()
+        hidden = output[0] if isinstance(output, tuple) else output
+        if hidden.requires_grad:
+            hidden.register_hook(lambda _gradient: self._between())
 
     def _apply(self, learning_rate: float) -> None:
         for name, parameter in self.live.items():
