@@ -172,6 +172,21 @@ def serve(session: Session, threads: int, tokens: int, runs: int, as_json: bool)
 
 
 @bench.command()
+@_threads
+@click.option("--tokens", type=click.IntRange(min=2), default=128, show_default=True,
+              help="Of each reply.")  # fmt: skip
+@_runs(7)
+@json_option
+@pass_session
+def beside(session: Session, threads: int, tokens: int, runs: int, as_json: bool) -> None:
+    """Chat while it learns, against chatting alone."""
+    from plum_desktop.app.bench import beside as measured
+
+    lines = measured.bench(_sample(session), _model(session, threads), tokens, runs, _say)
+    _show("beside", lines, as_json)
+
+
+@bench.command()
 @click.option("--gigabytes", type=click.FloatRange(min=0), default=0.0,
               help="On random weights of this size; default: on the model in use.")  # fmt: skip
 @_runs(5)

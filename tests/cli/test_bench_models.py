@@ -16,6 +16,14 @@ def test_chat_beside_the_bare_loop(run) -> None:
     assert found["tenth turn: tokens read, new ones"]["ratio"] < 1.2
 
 
+def test_chat_beside_a_run(run) -> None:
+    found = lines_of(
+        run("bench", "beside", "--threads", "1", "--tokens", "8", "--runs", "1", "--json")
+    )
+    assert found["tokens a second beside a run, without one"]["ratio"]
+    assert found["training gave way after"]["ours"] < 2000
+
+
 def test_lessons_and_training_beside_the_plain_way(run, tmp_path) -> None:
     said = ("My sister Ines keeps goats in Bergen.", "How lovely; goats like company and rocks.")
     roles = ("user", "assistant")

@@ -116,9 +116,9 @@ def write_adapter(model: Path, folder: Path, rank: int = 16) -> None:
 
 
 @contextmanager
-def child(name: str) -> Iterator[Child]:
+def child(name: str, *, low_priority: bool = False) -> Iterator[Child]:
     """A worker of ours, `stage` or `peer`, as long as the block runs."""
-    made = Child(worker_command(name), name=name)
+    made = Child(worker_command(name), name=name, low_priority=low_priority)
     try:
         yield made
     finally:
