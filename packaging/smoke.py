@@ -35,7 +35,6 @@ _CHATS = (
 _SHORT = {
     "epochs": 1,
     "fewest_steps": 4,
-    "fewest_warm_steps": 4,
     "questions": 2,
     "model_facts": False,
 }
