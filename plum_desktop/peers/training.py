@@ -38,16 +38,17 @@ def load(kind: str, model: str, rows: str, threads: int, start: str | None) -> T
 
 
 def matmul_rate(threads: int) -> float:
-    """FLOP a second of a large bf16 product, the best of a few."""
+    """FLOP a second of a large product, the best of a few, of fp32 and of bf16."""
     import torch
 
     torch.set_num_threads(threads)
-    a, b = (torch.randn(_SIDE, _SIDE, dtype=torch.bfloat16) for _ in "ab")
     seconds = []
-    for _ in range(_PRODUCTS):
-        began = time.perf_counter()
-        a @ b
-        seconds.append(time.perf_counter() - began)
+    for kind in (torch.float32, torch.bfloat16):
+        a, b = (torch.randn(_SIDE, _SIDE, dtype=kind) for _ in "ab")
+        for _ in range(_PRODUCTS):
+            began = time.perf_counter()
+            a @ b
+            seconds.append(time.perf_counter() - began)
     return float(2 * _SIDE**3 / min(seconds))
 
 
