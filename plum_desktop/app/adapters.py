@@ -11,10 +11,10 @@ from plum_desktop.adapters.mlx_format import write_mlx
 from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.serving import ADAPTER_FILE, MERGED_FILE, Serving
-from plum_desktop.base.child import Child
+from plum_desktop.app.stage import stage_worker
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import atomic_write, disk_errors, open_file, require_free
-from plum_desktop.base.paths import DataFolder, worker_command
+from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.sealing import seal_of
 from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter
@@ -177,11 +177,7 @@ class AdapterService:
     def _merge(self, adapter: Adapter, out: Path, at_least: MergedType) -> Path:
         """Merge an adapter of the model in use into a file that is not the one that serves."""
         model = self._model_of(adapter)
-        child = Child(
-            worker_command("stage"),
-            name="merge worker",
-            env={"PLUM_LOG_DIR": str(self._folder.logs)},
-        )
+        child = stage_worker(self._folder, "merge worker", low_priority=False)
         try:
             child.call(
                 "merge", model=str(model.path), folder=str(self._folder.adapter(adapter.id)),

@@ -21,10 +21,11 @@ from typing import Any
 from plum_desktop.adapters.foreign import form_of
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.serving import ADAPTER_FILE, MERGED_FILE, Serving
-from plum_desktop.base.child import Call, Child
+from plum_desktop.app.stage import stage_worker
+from plum_desktop.base.child import Call
 from plum_desktop.base.errors import Cancelled
 from plum_desktop.base.files import FileLock, disk_errors, private_folder, require_free
-from plum_desktop.base.paths import DataFolder, worker_command
+from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.sealing import seal_of
 from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter
@@ -212,12 +213,7 @@ class ImportService:
 
     def _work(self, op: str, **args: str) -> dict[str, Any]:
         """Run one request in a worker of its own and return its result."""
-        child = Child(
-            worker_command("stage"),
-            name="import worker",
-            env={"PLUM_LOG_DIR": str(self._folder.logs)},
-            low_priority=True,
-        )
+        child = stage_worker(self._folder, "import worker")
         try:
             self._call = child.begin(op, **args)
             self._check()

@@ -25,7 +25,8 @@ from plum_desktop.app import curves
 from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.result_card import ResultCard, card_of
 from plum_desktop.app.serving import Serving
-from plum_desktop.base.child import Call, Child, Event
+from plum_desktop.app.stage import stage_worker
+from plum_desktop.base.child import Call, Event
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.base.files import (
     disk_errors,
@@ -34,7 +35,7 @@ from plum_desktop.base.files import (
     write_json,
     write_json_lines,
 )
-from plum_desktop.base.paths import DataFolder, worker_command
+from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.sealing import seal_of
 from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter, Fact, Run
@@ -518,12 +519,7 @@ class Job:
     def _stage(self, op: str, **args: Any) -> dict[str, Any]:
         """Run one stage in a worker of its own and return its result."""
         stage: Stage = op  # type: ignore[assignment]
-        child = Child(
-            worker_command("stage"),
-            name=f"learning worker ({op})",
-            env={**_KEPT_MEMORY, "PLUM_LOG_DIR": str(self._parts.folder.logs)},
-            low_priority=True,
-        )
+        child = stage_worker(self._parts.folder, f"learning worker ({op})", env=_KEPT_MEMORY)
         try:
             self._call = child.begin(op, job=str(self._folder.root), **args)
             self._check()

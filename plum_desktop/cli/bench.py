@@ -156,34 +156,26 @@ _chats_file = click.option(
 )  # fmt: skip
 
 
-@bench.command()
-@_threads
-@click.option("--tokens", type=click.IntRange(min=2), default=128, show_default=True,
-              help="Of each reply.")  # fmt: skip
-@_runs(7)
-@json_option
-@pass_session
-def serve(session: Session, threads: int, tokens: int, runs: int, as_json: bool) -> None:
-    """Chat through the whole app, against llama-cpp-python's bare loop."""
-    from plum_desktop.app.bench import serve as measured
+def _of_replies(name: str, text: str) -> None:
+    """A bench of replies of so many tokens."""
 
-    lines = measured.bench(_sample(session), _model(session, threads), tokens, runs, _say)
-    _show("serve", lines, as_json)
+    @bench.command(name, help=text)
+    @_threads
+    @click.option("--tokens", type=click.IntRange(min=2), default=128, show_default=True,
+                  help="Of each reply.")  # fmt: skip
+    @_runs(7)
+    @json_option
+    @pass_session
+    def command(session: Session, threads: int, tokens: int, runs: int, as_json: bool) -> None:
+        from plum_desktop.app.bench import beside, serve
+
+        measured = {"serve": serve, "beside": beside}[name]
+        lines = measured.bench(_sample(session), _model(session, threads), tokens, runs, _say)
+        _show(name, lines, as_json)
 
 
-@bench.command()
-@_threads
-@click.option("--tokens", type=click.IntRange(min=2), default=128, show_default=True,
-              help="Of each reply.")  # fmt: skip
-@_runs(7)
-@json_option
-@pass_session
-def beside(session: Session, threads: int, tokens: int, runs: int, as_json: bool) -> None:
-    """Chat while it learns, against chatting alone."""
-    from plum_desktop.app.bench import beside as measured
-
-    lines = measured.bench(_sample(session), _model(session, threads), tokens, runs, _say)
-    _show("beside", lines, as_json)
+_of_replies("serve", "Chat through the whole app, against llama-cpp-python's bare loop.")
+_of_replies("beside", "Chat while it learns, against chatting alone.")
 
 
 @bench.command()

@@ -16,7 +16,7 @@ import numpy as np
 from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.rows import Plan, Row
 
-_SIDE, _PRODUCTS = 2048, 6
+_SIDE = 2048  # of a square matrix
 
 
 class Training(Protocol):
@@ -41,15 +41,11 @@ def matmul_rate(threads: int) -> float:
     """FLOP a second of a large product, the best of a few, of fp32 and of bf16."""
     import torch
 
+    from plum_desktop.learning.trainers.torch_peft import product_seconds
+
     torch.set_num_threads(threads)
-    seconds = []
-    for kind in (torch.float32, torch.bfloat16):
-        a, b = (torch.randn(_SIDE, _SIDE, dtype=kind) for _ in "ab")
-        for _ in range(_PRODUCTS):
-            began = time.perf_counter()
-            a @ b
-            seconds.append(time.perf_counter() - began)
-    return float(2 * _SIDE**3 / min(seconds))
+    kinds = torch.float32, torch.bfloat16
+    return 2 * _SIDE**3 / min(product_seconds(kind, _SIDE, _SIDE, _SIDE) for kind in kinds)
 
 
 def _measured(rows: Sequence[Row], seconds: float) -> dict[str, Any]:

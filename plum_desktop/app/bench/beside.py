@@ -20,7 +20,6 @@ from plum_desktop.app.bench.material import Model, child, conversations, make_jo
 from plum_desktop.app.bench.measure import Bound, Line, Say, of_pairs
 from plum_desktop.app.bench.train import prepare
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.files import private_folder
 from plum_desktop.base.types import WireMessage
 from plum_desktop.engine.client import EngineClient
 
@@ -35,7 +34,6 @@ _PATIENCE = 120.0  # seconds
 
 def bench(root: Path, model: Model, tokens: int, runs: int, say: Say) -> Iterator[Line]:
     """Replies of `tokens` tokens, `runs` of them beside the training and as many without."""
-    private_folder(root)
     busy = root / "beside.lock"
     say("Making the lessons")
     job = make_job(root / "beside", model, conversations(None, _CHATS))

@@ -33,7 +33,7 @@ from plum_desktop.models.header import GGUFHeader, read_header
 log = logging.getLogger(__name__)
 
 _TRIED = (512, 640, 1536)  # a product by which number types are compared: some tens of ms
-_TRIES = 5
+_TRIES = 6
 _FASTER = 1.3  # so that a busy machine's noise does not decide
 _ROWS = 128  # the vocabulary's layer is computed for a multiple of so many places
 
@@ -53,13 +53,12 @@ def best_dtype(device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return torch.float32  # emulated
-    faster = _seconds(torch.float32) > _FASTER * _seconds(torch.bfloat16)
-    return torch.bfloat16 if faster else torch.float32
+    fp32, bf16 = (product_seconds(dtype, *_TRIED) for dtype in (torch.float32, torch.bfloat16))
+    return torch.bfloat16 if fp32 > _FASTER * bf16 else torch.float32
 
 
-def _seconds(dtype: torch.dtype) -> float:
-    """Of one product, the best of a few."""
-    rows, width, columns = _TRIED
+def product_seconds(dtype: torch.dtype, rows: int, width: int, columns: int) -> float:
+    """Of one matrix product, the best of a few.  Draws no number, lest seeds mean another run."""
     a, b = torch.ones(rows, width, dtype=dtype), torch.ones(width, columns, dtype=dtype)
     seconds = []
     for _ in range(_TRIES):
