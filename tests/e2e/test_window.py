@@ -89,11 +89,11 @@ def enlarge_the_text(hands: Hands) -> None:
     window = hands.window
     for _ in range(3):
         hands.press("Ctrl+=")
-    assert text_size() == 150
+    hands.wait(lambda: text_size() == 150)  # on a real display it is laid out a moment later
     hands.wait(lambda: window.plum.settings.text_size == 150)
     hands.look("larger-chat")
     for page in ("learning", "memory", "models", "settings"):
         hands.click(window.side.page_buttons[page])
         hands.look(f"larger-{page}")
     hands.press("Ctrl+0")
-    assert text_size() == 100
+    hands.wait(lambda: text_size() == 100)
