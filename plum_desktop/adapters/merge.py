@@ -96,11 +96,12 @@ def merge(
     out: Path,
     progress: Callable[[float, str], None] = lambda fraction, text: None,
     check: Callable[[], None] = lambda: None,
-    at_least: str = "Q8_0",
+    at_least: str | None = None,
 ) -> MergeReport:
     """Write `base` with `adapter` merged in to `out`; the file is whole or absent.
 
-    What changes is written as the smallest of `TYPES` that keeps the change, from `at_least` on.
+    What changes is written as the smallest of `TYPES` that keeps the change, from `at_least` on
+    where one is named.
     `check` is called often and may raise to stop.  Memory stays bounded.  One merge to `out`
     at a time.  Raises PlumError where the adapter does not belong to the base, DiskFull,
     DamagedFile.
@@ -176,10 +177,11 @@ class _Change:
         a: Matrix,
         b: Matrix,
         scale: float,
-        at_least: str = "Q8_0",
+        at_least: str | None = None,
     ) -> None:
         self.info = info
-        self._types = [*TYPES.values()][[*TYPES].index(at_least) :]
+        first = [*TYPES].index(at_least) if at_least else 0
+        self._types = [*TYPES.values()][first:]
         self._a, self._b = a, (b * np.float32(scale)).astype(np.float32)
         self.rows, self.width = info.shape
         self._raw = np.memmap(
@@ -237,7 +239,7 @@ class _Measure:
 
 
 def _changes(
-    base: Path, adapter: LoraAdapter, header: GGUFHeader, at_least: str
+    base: Path, adapter: LoraAdapter, header: GGUFHeader, at_least: str | None
 ) -> dict[str, _Change]:
     """The tensors that really change: a fresh B is all zeros, and such a tensor is copied."""
     changes = {}

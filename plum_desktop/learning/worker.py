@@ -130,7 +130,7 @@ def _merge(request: Request) -> dict[str, Any]:
 
     args = {key: Path(request.args[key]) for key in ("model", "folder", "out")}
     adapter = read_peft(args["folder"])
-    at_least = request.args.get("at_least", "Q8_0")
+    at_least = request.args.get("at_least")
     report = merge(args["model"], adapter, args["out"], request.progress, request.check, at_least)
     return {**asdict(report), "least_kept": report.least_kept}
 
