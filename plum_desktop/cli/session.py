@@ -70,7 +70,7 @@ class Session:
             return self._lines.readline().rstrip("\r\n")
         if not sys.stdin.isatty():
             raise Locked(
-                "Plum is locked and nobody can be asked here; give the passphrase with "
+                "The passphrase is needed and nobody can be asked here; give it with "
                 "--passphrase-fd."
             )
         said: str = click.prompt(text, hide_input=True, err=True)

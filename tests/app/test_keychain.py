@@ -1,8 +1,11 @@
-"""The key in a keychain: a real one that is a file, and the one of systems that have none."""
+"""The key in a keychain: a file, the one of systems that have none, and a Linux desktop's own."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +108,37 @@ def test_a_copy_of_the_folder_elsewhere_asks(sealed: DataFolder, tmp_path: Path)
     copy = open_data_folder(tmp_path / "copy")
     assert turning.is_on(copy)
     assert not keychain.unlock(copy)
+
+
+# Within a session bus of its own, so that nobody's keyring is touched.
+_LIFE = """
+printf login | gnome-keyring-daemon --unlock --components=secrets > daemon
+plum() { "$PYTHON" -m plum_desktop --data-dir data "$@"; }
+plum chats list
+echo 'correct horse' | plum --passphrase-fd 0 passphrase set --yes
+echo 'correct horse' | plum --passphrase-fd 0 passphrase keychain on
+echo "taken $(secret-tool search --all service plum-desktop 2>&1 | grep -c '^secret')"
+plum chats list < /dev/null && echo opened
+plum passphrase keychain off < /dev/null
+echo "left $(secret-tool search --all service plum-desktop 2>&1 | grep -c '^secret')"
+plum chats list < /dev/null || echo asked
+. ./daemon
+kill "$GNOME_KEYRING_PID"
+"""
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("dbus-run-session", "gnome-keyring-daemon", "secret-tool"))),
+    reason="needs the Secret Service of a Linux desktop",
+)
+def test_the_keychain_of_a_linux_desktop(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["dbus-run-session", "--", "bash", "-c", _LIFE],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHON": sys.executable},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    said = done.stdout.splitlines()
+    assert [line for line in said if line.split()[0] in ("taken", "opened", "left", "asked")] == [
+        "taken 1", "opened", "left 0", "asked",
+    ], done.stderr  # fmt: skip
