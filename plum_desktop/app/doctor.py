@@ -109,8 +109,10 @@ def _version(package: str) -> str:
 def _memory(folder: DataFolder) -> Iterator[tuple[State, str, str]]:
     import psutil
 
+    from plum_desktop.base.cores import usable_cores
+
     now = psutil.virtual_memory()
-    cores = psutil.cpu_count(logical=False) or 1
+    cores = usable_cores()
     what = f"{cores} cores, {megabytes(now.total)} of memory, {megabytes(now.available)} free."
     little = now.available < _LITTLE_MEMORY
     yield ("warn" if little else "ok"), what, "Close other programs." if little else ""

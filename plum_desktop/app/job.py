@@ -27,6 +27,7 @@ from plum_desktop.app.result_card import ResultCard, card_of
 from plum_desktop.app.serving import Serving
 from plum_desktop.app.stage import stage_worker
 from plum_desktop.base.child import Call, Event
+from plum_desktop.base.cores import usable_cores
 from plum_desktop.base.errors import Cancelled, PlumError
 from plum_desktop.base.files import (
     disk_errors,
@@ -331,7 +332,7 @@ class Job:
         self._stage("tokenize", anchors=str(path) if recipe.anchored else None)
 
     def _train(self) -> None:
-        result = self._stage("train", threads=psutil.cpu_count(logical=False) or 1)
+        result = self._stage("train", threads=usable_cores())
         self._note("train", "result", result)
         self._folder.checkpoint.unlink(missing_ok=True)
 

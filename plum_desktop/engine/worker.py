@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plum_desktop.base import sealing, wire
+from plum_desktop.base.cores import usable_cores
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.wire import Request
@@ -77,7 +78,7 @@ class Engine:
         model = Model(path, header=header, on_cards=on_cards, on_progress=on_progress)
         try:
             tokenizer = PromptTokenizer(model)
-            context = Context(model, args.get("n_ctx", 0), args.get("threads") or _cores())
+            context = Context(model, args.get("n_ctx", 0), args.get("threads") or usable_cores())
         except BaseException:
             model.close()
             raise
@@ -264,13 +265,6 @@ def _messages(request: Request) -> list[WireMessage]:
     if not messages:
         raise PlumError("There is no message to answer.")
     return messages
-
-
-def _cores() -> int:
-    """Physical cores; a second thread a core slows llama.cpp down."""
-    import psutil
-
-    return psutil.cpu_count(logical=False) or 1
 
 
 def main() -> None:
