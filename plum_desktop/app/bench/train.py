@@ -7,9 +7,9 @@ frozen base costs four multiplications' worth a weight and token, forward and ba
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from plum_desktop.app.bench.material import Model, child, make_job
 from plum_desktop.app.bench.measure import Bound, Line, Say, of_pairs
@@ -22,44 +22,48 @@ from plum_desktop.learning.job import JobFolder
 from plum_desktop.models.header import read_header
 
 _FLOP = 4  # a weight and token, in multiplications and additions: forward, and back to the input
+_STEPS = 5  # one in five has a question with excerpts, which is as long as all else
 _PEERS = (("plain", "fp32", 5.0), ("bf16", "bf16 autocast", 2.5))
 
 
 def bench(
     root: Path, model: Model, chats: Sequence[Conversation], runs: int, say: Say
 ) -> Iterator[Line]:
-    """`runs` steps on each side, in turns, after one each to warm up."""
+    """`runs` times `_STEPS` on ours and each peer, in turns, after one step to warm up.
+
+    Of two at a time: a peer with every logit of a padded batch takes most of a laptop's memory.
+    """
     say("Making the lessons")
     job = make_job(root / "train", model, chats)
     steps = prepare(job, root)
-    start = job.read_spec().primer
-    rates: dict[str, list[float]] = {"ours": [], "plain": [], "bf16": []}
+    given: dict[str, Any] = {
+        "model": str(model.path), "rows": str(job.rows), "threads": model.threads,
+        "start": job.read_spec().primer,
+    }  # fmt: skip
     tokens = []
-    with ExitStack() as stack:
-        sides: dict[str, Child] = {}
-        for kind in rates:
-            say(f"Loading: {kind}")
-            sides[kind] = stack.enter_context(child("peer"))
-            sides[kind].call(
-                "training", kind=kind, model=str(model.path), rows=str(job.rows),
-                threads=model.threads, start=start,
+    with child("peer") as ours:
+        say("Loading: ours")
+        ours.call("training", kind="ours", **given)
+        for kind, name, wanted in _PEERS:
+            with child("peer") as peer:
+                say(f"Loading: {name}")
+                peer.call("training", kind=kind, **given)
+                for side in (ours, peer):
+                    side.call("step", step=0)
+                pairs = []
+                for run in range(runs):
+                    say(f"Training: {run + 1} of {runs}, beside {name}")
+                    some = [(run * _STEPS + number) % steps for number in range(_STEPS)]
+                    order = (ours, peer) if run % 2 else (peer, ours)
+                    done = {side: _rates(side, some) for side in order}
+                    pairs.append((done[ours][0], done[peer][0]))
+                    tokens.append(done[ours][1])
+            yield of_pairs(
+                f"supervised pairs a second, Trainer + peft in {name}", "1/s", pairs,
+                wanted_ratio=Bound(at_least=wanted),
             )  # fmt: skip
-        for run in range(runs + 1):
-            for kind, side in sides.items():
-                say(f"Training: step {run} of {runs}, {kind}")
-                done = side.call("step", step=run % steps)
-                if run:
-                    rates[kind].append(done["pairs"] / done["seconds"])
-                    if kind == "ours":
-                        tokens.append(done["tokens"] / done["seconds"])
         say("Multiplying")
-        flops = sides["ours"].call("matmul", threads=model.threads)["flops"]
-    for kind, name, wanted in _PEERS:
-        pairs = list(zip(rates["ours"], rates[kind], strict=True))
-        yield of_pairs(
-            f"supervised pairs a second, Trainer + peft in {name}", "1/s", pairs,
-            wanted_ratio=Bound(at_least=wanted),
-        )  # fmt: skip
+        flops = ours.call("matmul", threads=model.threads)["flops"]
     weights = sum(
         info.elements for name, info in read_header(model.path).tensors.items()
         if name.startswith("blk.")
@@ -69,6 +73,14 @@ def bench(
         "tokens of rows a second, this machine's bound", "1/s",
         [(each, bound) for each in tokens], wanted_ratio=Bound(at_least=0.6),
     )  # fmt: skip
+
+
+def _rates(side: Child, steps: Sequence[int]) -> tuple[float, float]:
+    """Supervised pairs, and tokens of rows, a second over `steps`."""
+    done = [side.call("step", step=step) for step in steps]
+    seconds = sum(each["seconds"] for each in done)
+    pairs, tokens = (sum(each[what] for each in done) / seconds for what in ("pairs", "tokens"))
+    return pairs, tokens
 
 
 def prepare(job: JobFolder, cache: Path) -> int:
