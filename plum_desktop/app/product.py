@@ -17,6 +17,7 @@ from plum_desktop.app.models import ModelService
 from plum_desktop.app.personas import Personas
 from plum_desktop.app.preferences import Preferences
 from plum_desktop.app.serving import Serving
+from plum_desktop.app.updates import UpdateService
 from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.sealing import require_header
@@ -64,6 +65,7 @@ class Plum:
         )
         self.memory = MemoryService(self.store, self.forgetting)
         self.schedule = ScheduleService(self.learning, self.store, self._preferences)
+        self.updates = UpdateService(folder, self._preferences)
 
     @property
     def settings(self) -> Settings:
@@ -79,6 +81,7 @@ class Plum:
 
     def close(self) -> None:
         """Pause what downloads, end the engine and close the database."""
+        self.updates.stop()
         self.downloads.close()
         self.serving.close()
         self.store.close()

@@ -42,6 +42,10 @@ class WrongPassphrase(PlumError):
     """The data folder's key does not open with it."""
 
 
+class Unreachable(PlumError):
+    """The other end of a connection cannot be reached, so it was told nothing."""
+
+
 class WorkerCrashed(PlumError):
     """A child process ended without answering."""
 

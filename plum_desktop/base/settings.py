@@ -104,6 +104,11 @@ class Settings:
         0, "Until", "Hour of the day at which it ends, 0 to 24.", group="Learning by itself",
         most=24,
     )  # fmt: skip
+    updates: str = _setting(
+        "off", "Look for a new version once a week", "Asks github.com while the window is open, "
+        "and says nothing of you or your chats. Nothing is downloaded.", ("off", "on"),
+        group="Updates",
+    )  # fmt: skip
     lock_minutes: int = _setting(
         0, "Lock when idle", "After so long without a key or a click in Plum, if there is a "
         "passphrase; 0: never. Waits while Plum answers or learns.", group="Passphrase", most=600,
