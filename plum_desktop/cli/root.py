@@ -26,6 +26,7 @@ from plum_desktop.cli.passphrase import passphrase
 from plum_desktop.cli.serve import serve
 from plum_desktop.cli.session import Session
 from plum_desktop.cli.settings import settings
+from plum_desktop.cli.update import update
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -59,7 +60,7 @@ def root(context: click.Context, data_dir: Path | None, passphrase_fd: int | Non
 
 for command in (
     demo, chat, chats, learn, memory, adapters, models, serve, evaluate, bench, backup, passphrase,
-    settings,     doctor,
+    settings, update, doctor,
 ):  # fmt: skip
     root.add_command(command)
 
