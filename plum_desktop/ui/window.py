@@ -50,6 +50,7 @@ from plum_desktop.ui.sidebar.side_bar import SideBar
 from plum_desktop.ui.status_line import StatusLine
 from plum_desktop.ui.tray import Tray
 from plum_desktop.ui.unlocking import Wish
+from plum_desktop.ui.update_notice import UpdateNotice
 from plum_desktop.ui.window_commands import WindowCommands, shown_keys
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class MainWindow(QMainWindow):
         self.status = StatusLine(self.lessons)
         self.offer = InterruptedOffer(self.lessons)
         self.crash = CrashNotice(crash)
+        self.updates = UpdateNotice(self.bridge)
         self.undo_adapter = UndoBar()
         self._lay_out()
 
@@ -133,9 +135,10 @@ class MainWindow(QMainWindow):
         column.addWidget(self.stack, 1)
         column.addWidget(
             Notices(
-                self.crash, self.offer, self.models.unfinished, self.models.undo, self.undo_adapter
+                self.crash, self.updates, self.offer, self.models.unfinished, self.models.undo,
+                self.undo_adapter,
             )
-        )
+        )  # fmt: skip
         middle = QHBoxLayout()
         middle.setContentsMargins(0, 0, 0, 0)
         middle.setSpacing(0)
@@ -171,7 +174,7 @@ class MainWindow(QMainWindow):
         self.forgetter.failed.connect(self.say)
         side.counted.connect(lambda count: chat.set_first(count == 0))
         actions = self.commands.actions
-        side.add_commands(actions["temporary"], actions["side_bar"])
+        side.add_commands(actions["temporary"], actions["side_bar"], actions["update"])
         self.commands.changed.connect(
             lambda: side.show_search_keys(shown_keys(self.commands.actions["search"]))
         )
@@ -198,7 +201,7 @@ class MainWindow(QMainWindow):
         self.cards.learning_asked.connect(lambda: self.show_page("learning"))
         self.cards.focus_lost.connect(self.focus_page)
 
-        for each in (self.crash, self.offer):
+        for each in (self.crash, self.updates, self.offer):
             each.closed.connect(self.focus_page)
         self.palette_sheet.closed.connect(lambda: self.over_all.show_only(None))
         self.tray.open_asked.connect(self.come_forward)
@@ -238,6 +241,7 @@ class MainWindow(QMainWindow):
         self._warm_up()
         self.tray.show()
         self.crash.show_report()
+        self.updates.watch()
         self.conversation.composer.setFocus()
         self._go_where_it_was()
 
@@ -624,3 +628,5 @@ class MainWindow(QMainWindow):
             self._warm_up()
         elif key == "lock_minutes":
             self._idle.look()
+        elif key == "updates":
+            self.updates.watch()

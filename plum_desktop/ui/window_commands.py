@@ -54,6 +54,7 @@ class WindowCommands(Commands):
             ("usual_size", self.tr("Text in its usual size"), "Ctrl+0", look.reset_text_size),
             ("import", self.tr("Import chats…"), "", lambda: window.exchange.ask_for_import()),
             ("export", self.tr("Export all chats…"), "", lambda: window.exchange.ask_for_export()),
+            ("update", self.tr("Check for updates…"), "", lambda: window.updates.check()),
             ("lock", self.tr("Lock now"), "Ctrl+Shift+L", lambda: window.leave_for("lock")),
             ("quit", self.tr("Quit"), "Ctrl+Q", window.close),
         )

@@ -275,6 +275,7 @@ class Bridge(QObject):
         self.plum.serving.on_progress = None
         self.stop_reply()
         self.plum.imports.stop()
+        self.plum.updates.stop()
         self.plum.downloads.close()
         for pool in self._pools.values():
             pool.waitForDone(_PATIENCE_MS)

@@ -24,7 +24,7 @@ from plum_desktop.ui.settings.setting_row import SettingRow, setting_text
 _ELSEWHERE = ("model", "keys")  # chosen on the Models page, and in rows of their own
 _GROUPS = (  # in their order; others follow
     "Window", "Answers", "Learning", "Learning by itself", "Models", "This computer",
-    "Passphrase",
+    "Updates", "Passphrase",
 )  # fmt: skip
 
 

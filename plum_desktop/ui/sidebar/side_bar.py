@@ -224,13 +224,15 @@ class SideBar(QFrame):
         """How to tell whether a chat is in what serves now."""
         self.chat_actions.remembered = remembered
 
-    def add_commands(self, temporary: QAction, narrow: QAction) -> None:
+    def add_commands(self, temporary: QAction, narrow: QAction, update: QAction) -> None:
         """Put commands of the window into the menu, where their keys are told."""
         first = self._menu.actions()[0]
         self._menu.insertAction(first, temporary)
         self._menu.insertSeparator(first)
         self._menu.addSeparator()
         self._menu.addAction(narrow)
+        self._menu.addSeparator()
+        self._menu.addAction(update)
 
     def show_search_keys(self, keys: str) -> None:
         self.search_box.show_keys(keys)
