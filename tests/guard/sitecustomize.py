@@ -31,7 +31,8 @@ def _write(**found: object) -> None:
 
 def _hook(event: str, args: tuple[object, ...]) -> None:
     if (event == "socket.__new__" and args[1] in (_AF_INET, _AF_INET6)) or event in _NAMES:
-        _write(socket=event, where=traceback.format_stack(limit=8))
+        name = str(args[0]) if event in _NAMES else ""
+        _write(socket=event, name=name, where=traceback.format_stack(limit=8))
         raise PermissionError("a test forbids the internet")
     if event == "import" and args[0] == "huggingface_hub":
         switches = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -92,8 +94,26 @@ def test_a_whole_life_stays_on_this_machine_and_with_its_owner(
     assert all(word.encode() in kept for word in PLANTED), "the words were never there to leak"
 
 
-def open_a_window(environment: dict[str, str]) -> None:
-    """The window as a person starts it, until its engine is up; then it is asked to close."""
+def test_who_wants_to_hear_of_new_versions_is_the_only_one_to_ask(
+    plum_root: Path, run: Run, guarded: tuple[dict[str, str], Path]
+) -> None:
+    """And what counts internet sockets would see a look that nobody wanted."""
+    environment, record = guarded
+    environment["NO_PROXY"] = "*"  # which would be asked instead
+
+    def asked() -> list[dict[str, Any]]:
+        return [line for line in lines_of(record) if "socket" in line]
+
+    run("settings", "set", "updates", "on")
+    assert asked() == []
+    open_a_window(environment, until=lambda: bool(asked()))
+    assert {line["name"] for line in asked()} == {"api.github.com"}
+
+
+def open_a_window(environment: dict[str, str], until: Callable[[], bool] = lambda: True) -> None:
+    """The window as a person starts it, until its engine is up and `until`; then it is asked to
+    close.
+    """
     window = subprocess.Popen(
         [sys.executable, tiny.__file__],
         env={**environment, "QT_QPA_PLATFORM": "offscreen"},
@@ -101,8 +121,8 @@ def open_a_window(environment: dict[str, str]) -> None:
     )
     process = psutil.Process(window.pid)
     deadline = time.monotonic() + 60
-    while not process.children() and window.poll() is None:
-        assert time.monotonic() < deadline, "the window did not start its engine"
+    while not (process.children() and until()) and window.poll() is None:
+        assert time.monotonic() < deadline, "the window did not come to what it should"
         time.sleep(0.05)
     window.send_signal(signal.SIGTERM)
     assert window.wait(60) == 0
