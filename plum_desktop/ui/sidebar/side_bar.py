@@ -146,7 +146,7 @@ class SideBar(QFrame):
 
         self._empty = small(wrap=True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._empty.setContentsMargins(16, 8, 16, 8)
+        self._empty.setMargin(12)
         self._lists = QStackedWidget()
         for each in (self.list, self.hit_list, self._empty):
             self._lists.addWidget(each)
