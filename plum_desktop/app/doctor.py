@@ -260,7 +260,12 @@ def _window(_: DataFolder) -> Iterator[tuple[State, str, str]]:
         return
     except PlumError as error:
         yield "fail", f"Qt does not start on this system. {error}", (
-            "Install your system's package that has it; `make run` in a checkout names the package."
+            "Install your system's package that has it; "
+            + (
+                "Plum's .deb brings all that it needs."
+                if getattr(sys, "frozen", False)
+                else "`make run` in a checkout names the package."
+            )
         )  # fmt: skip
         return
     if found["display"]:
