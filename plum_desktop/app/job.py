@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import shutil
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +22,7 @@ import psutil
 from plum_desktop.app import curves
 from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.result_card import ResultCard, card_of
+from plum_desktop.app.selecting import select
 from plum_desktop.app.serving import Serving
 from plum_desktop.app.stage import stage_worker
 from plum_desktop.base.child import Call, Event
@@ -34,7 +33,6 @@ from plum_desktop.base.files import (
     read_json,
     read_json_lines,
     write_json,
-    write_json_lines,
 )
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.sealing import seal_of
@@ -42,20 +40,16 @@ from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter, Fact, Run
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import anchors, facts, gate, own, primer
-from plum_desktop.learning.augment import augment, contradicted, read_facts
+from plum_desktop.learning.augment import augment, read_facts
 from plum_desktop.learning.conversation import Conversation
-from plum_desktop.learning.corrections import taken_back
-from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.job import STAGES, JobFolder, Stage
-from plum_desktop.learning.select import learnable
 from plum_desktop.store import Store
 
 log = logging.getLogger(__name__)
 
 _PAUSE_LOOK = 0.2  # seconds
 _CONTEXT = 2048  # tokens; lessons and gate ask short questions
-_MOST_REPLAYED = 600  # facts of older chats
-_ASKED_NEW, _ASKED_OLD = 60, 40  # questions of the gate, yes and no together
+_ASKED_NEW = 60  # questions of the gate about new chats, yes and no together
 # Memory of one step serves the next, in place of page faults by the hundred thousand (glibc).
 _KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 _WORDS: dict[Stage, Sentence] = {
@@ -236,74 +230,7 @@ class Job:
             return self._switch()
 
     def _select(self) -> None:
-        store, spec = self._parts.store, self._spec
-        chosen, others = [], []
-        for chat in store.chats.list(archived=None):
-            conversation, _ = learnable(chat, store.chats.branch(chat.id))
-            if conversation is not None and chat.id in spec.chats:
-                chosen.append((chat.created, conversation))
-            # Hidden branches and stopped replies were said too: no negative may deny them.
-            said = "\n".join(message.text for message in store.chats.tree(chat.id))
-            others.append({"id": chat.id, "text": said})
-        known = [own.at_home(fact) for fact in store.facts.list()]
-        told = own.teachable(known)
-        write_json_lines(self._folder.own, [facts.to_dict(fact) for fact in told])
-        if conversation := own.conversation(told):
-            others.append({"id": conversation.id, "text": conversation.text})
-            if conversation.id in spec.chats:
-                chosen.append((0.0, conversation))
-        excluded = sorted({fact.subject for fact in known if fact.state == "excluded"})
-        write_json(self._folder.excluded, excluded)
-        fresh = {conversation.id: conversation.text for _, conversation in chosen}
-        for fact in contradicted(known, fresh):
-            if fact.state != "excluded":
-                store.facts.update(fact.id, state="contradicted")
-        chosen.sort(key=lambda pair: pair[0])
-        conversations = [conversation for _, conversation in chosen]
-        former = self._take_back(known, conversations)
-        write_json_lines(self._folder.former, [facts.to_dict(fact) for fact in former])
-        self._write_older_facts()
-        write_json_lines(self._folder.others, others)
-        write_json_lines(self._folder.conversations, [c.to_dict() for c in conversations])
-
-    def _take_back(self, known: list[Fact], new: list[Conversation]) -> list[Fact]:
-        """Mark what the new chats correct; returns it as it is to be taught now."""
-        older = [f for f in known if f.chat_id not in self._spec.chats and f.state != "excluded"]
-        former = taken_back(older, new)
-        corrected = {one.subject for one in former}
-        for fact in older:
-            if fact.label and fact.kind == "said" and fact.subject in corrected:
-                self._parts.store.facts.update(fact.id, state="contradicted")
-        return former
-
-    def _write_older_facts(self) -> None:
-        """What older chats taught, to be asked again in training and by the gate."""
-        spec = self._spec
-        parent = self._parts.store.adapters.active(spec.model_sha256)
-        seen = self._parts.store.adapters.seen(parent.id) if parent else {}
-        older = [
-            fact
-            for fact in map(own.at_home, self._parts.store.facts.list())
-            if fact.chat_id in seen
-            and fact.chat_id not in spec.chats
-            and fact.state in ("learned", "weak")
-        ]
-        rng = random.Random(f"{spec.recipe.seed} {spec.run_id} replay")
-        replayed = rng.sample(older, min(len(older), _MOST_REPLAYED))
-        asked = facts.for_gate(older, spec.recipe.seed, _ASKED_OLD)
-        held = {fact.id for fact in asked}
-        replayed = [fact for fact in replayed if fact.id not in held]
-        again = {fact.chat_id for fact in replayed}
-        by_chat: dict[str | None, list[Fact]] = defaultdict(list)
-        for fact in older:
-            if fact.chat_id in again and fact.id not in held:
-                by_chat[fact.chat_id].append(fact)
-        write_json_lines(
-            self._folder.replay_gists,
-            [asdict(Gist.of(part)) for own in by_chat.values() for part in facts.parts(own)],
-        )
-        write_json_lines(self._folder.replay_facts, [facts.to_dict(f) for f in replayed])
-        write_json_lines(self._folder.old_facts, [facts.to_dict(f) for f in asked])
+        select(self._parts.store, self._folder, self._spec)
 
     def _augment(self) -> None:
         spec, cache = self._spec, self._parts.folder.cache

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from plum_desktop.app import selecting
 from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.job import Job, JobParts
 from plum_desktop.app.product import Plum
@@ -36,8 +37,8 @@ def job(plum: Plum) -> Job:
     return Job(parts, folder, lambda _: None, lambda _: None, lambda: None)
 
 
-def test_it_is_selected_like_a_chat(job: Job) -> None:
-    job._select()
+def test_it_is_selected_like_a_chat(job: Job, plum: Plum) -> None:
+    selecting.select(plum.store, job._folder, job._spec)
     first, second = (Conversation.from_dict(row) for row in read_json_lines(
         job._folder.conversations))  # fmt: skip
     assert first.id == own.HOME
@@ -51,7 +52,7 @@ def test_it_is_selected_like_a_chat(job: Job) -> None:
 
 
 def test_what_became_of_it_is_kept_and_nothing_else_changes(job: Job, plum: Plum) -> None:
-    job._select()
+    selecting.select(plum.store, job._folder, job._spec)
     conversations = [
         Conversation.from_dict(row) for row in read_json_lines(job._folder.conversations)
     ]
@@ -81,7 +82,7 @@ def test_what_was_learned_before_is_asked_again(job: Job, plum: Plum, learn) -> 
     plum.store.facts.add([replace(fact, id="own-n0", label=False, state="learned")])
     spec = job._spec
     job._spec = replace(spec, chats=spec.chats[1:])
-    job._select()
+    selecting.select(plum.store, job._folder, job._spec)
     again = read_facts(job._folder.old_facts) + read_facts(job._folder.replay_facts)
     assert {fact.chat_id for fact in again} == {own.HOME}
     assert len(again) == 4
