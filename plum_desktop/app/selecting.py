@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from plum_desktop.base.files import write_json, write_json_lines
@@ -31,9 +32,10 @@ def select(store: Store, job: JobFolder, spec: JobSpec) -> None:
     """
     chosen, others = [], []
     for chat in store.chats.list(archived=None):
-        conversation, _ = learnable(chat, store.chats.branch(chat.id))
-        if conversation is not None and chat.id in spec.chats:
-            chosen.append((chat.created, conversation))
+        if chat.id in spec.chats:
+            conversation, _ = learnable(chat, store.chats.branch(chat.id))
+            if conversation is not None:
+                chosen.append((chat.created, conversation))
         # Hidden branches and stopped replies were said too: no negative may deny them.
         said = "\n".join(message.text for message in store.chats.tree(chat.id))
         others.append({"id": chat.id, "text": said})
@@ -46,40 +48,42 @@ def select(store: Store, job: JobFolder, spec: JobSpec) -> None:
             chosen.append((0.0, conversation))
     excluded = sorted({fact.subject for fact in known if fact.state == "excluded"})
     write_json(job.excluded, excluded)
-    fresh = {conversation.id: conversation.text for _, conversation in chosen}
-    for fact in contradicted(known, fresh):
-        if fact.state != "excluded":
-            store.facts.update(fact.id, state="contradicted")
     chosen.sort(key=lambda pair: pair[0])
     conversations = [conversation for _, conversation in chosen]
-    former = _take_back(store, spec, known, conversations)
+    stand = [fact for fact in known if fact.state != "excluded"]
+    former = taken_back([f for f in stand if f.chat_id not in spec.chats], conversations)
     write_json_lines(job.former, [facts.to_dict(fact) for fact in former])
-    _write_older_facts(store, job, spec)
+    gone = _no_longer_so(stand, former, conversations, spec)
+    with store.transaction():
+        for fact in stand:
+            if fact.id in gone and fact.state != "contradicted":
+                store.facts.update(fact.id, state="contradicted")
+    _write_older_facts(store, job, spec, [fact for fact in stand if fact.id not in gone])
     write_json_lines(job.others, others)
     # Last, since its presence says that the stage is done.
     write_json_lines(job.conversations, [c.to_dict() for c in conversations])
 
 
-def _take_back(
-    store: Store, spec: JobSpec, known: list[Fact], new: list[Conversation]
-) -> list[Fact]:
-    """Mark what the new chats correct; returns it as it is to be taught now."""
-    older = [f for f in known if f.chat_id not in spec.chats and f.state != "excluded"]
-    former = taken_back(older, new)
+def _no_longer_so(
+    known: Sequence[Fact], former: Sequence[Fact], new: Sequence[Conversation], spec: JobSpec
+) -> set[str]:
+    """Ids of what the `new` chats contradict, and of what they take back, which `former` is."""
+    found = {fact.id for fact in contradicted(known, {one.id: one.text for one in new})}
     corrected = {one.subject for one in former}
-    for fact in older:
-        if fact.label and fact.kind == "said" and fact.subject in corrected:
-            store.facts.update(fact.id, state="contradicted")
-    return former
+    for fact in known:
+        older = fact.label and fact.kind == "said" and fact.chat_id not in spec.chats
+        if older and fact.subject in corrected:
+            found.add(fact.id)
+    return found
 
 
-def _write_older_facts(store: Store, job: JobFolder, spec: JobSpec) -> None:
+def _write_older_facts(store: Store, job: JobFolder, spec: JobSpec, known: Sequence[Fact]) -> None:
     """What older chats taught, to be asked again in training and by the gate."""
     parent = store.adapters.active(spec.model_sha256)
     seen = store.adapters.seen(parent.id) if parent else {}
     older = [
         fact
-        for fact in map(own.at_home, store.facts.list())
+        for fact in known
         if fact.chat_id in seen
         and fact.chat_id not in spec.chats
         and fact.state in ("learned", "weak")

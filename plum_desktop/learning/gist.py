@@ -73,12 +73,13 @@ def _points(said: Sequence[str]) -> list[str]:
 def _phrases(text: str) -> Iterator[tuple[float, str]]:
     """Every run of up to `_LONGEST` words of meaning, with how much it says."""
     for run in _runs(text):
+        told = [[_rarity(one) for one in content_stems(word)] for word in run]
         for start in range(len(run)):
             for end in range(start + 1, min(len(run), start + _LONGEST) + 1):
-                phrase = " ".join(run[start:end])
-                stems = content_stems(phrase)
-                if stems:
-                    yield sum(map(_rarity, stems)) / math.sqrt(len(stems)), phrase
+                rarities = [one for word in told[start:end] for one in word]
+                if rarities:
+                    weight = sum(rarities) / math.sqrt(len(rarities))
+                    yield weight, " ".join(run[start:end])
 
 
 def _runs(text: str) -> Iterator[list[str]]:

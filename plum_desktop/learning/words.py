@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _FENCE = re.compile(r"```.*?(```|\Z)", re.S)
 # Marks at a word's edge: within one, as in parcel_id, 2*3 and C#, they are the writer's own.
@@ -65,12 +65,16 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(_straight(text))]
 
 
+_ENDINGS = ("'s", "ingly", "edly", "ings", "ing", "ies", "ied", "ed", "es", "ly", "s")
+
+
 def stem(word: str) -> str:
     """A crude English stem, enough to see that `holes` is `hole` and `planning` is `plan`."""
-    for ending in ("'s", "ingly", "edly", "ings", "ing", "ies", "ied", "ed", "es", "ly", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            word = word[: -len(ending)]
-            break
+    if word.endswith(_ENDINGS):  # most words have none, and every stored word is asked
+        for ending in _ENDINGS:
+            if word.endswith(ending) and len(word) - len(ending) >= 3:
+                word = word[: -len(ending)]
+                break
     if len(word) > 3 and word[-1] == word[-2]:
         word = word[:-1]
     return word.rstrip("e") if len(word) > 3 else word
@@ -78,7 +82,11 @@ def stem(word: str) -> str:
 
 def content_stems(text: str) -> list[str]:
     """Stems of the words that carry meaning, in order, repeats kept."""
-    return [stem(word) for word in words(text) if word not in STOP_WORDS and len(word) > 1]
+    return _meant(words(text))
+
+
+def _meant(said: Iterable[str]) -> list[str]:
+    return [stem(word) for word in said if word not in STOP_WORDS and len(word) > 1]
 
 
 _SWAPS = {
@@ -140,15 +148,19 @@ class Overlap:
 
     def __init__(self, documents: Mapping[str, str]) -> None:
         """`documents` maps an id to its text."""
-        self._stems = {key: frozenset(content_stems(text)) for key, text in documents.items()}
+        # Each word once: half of what a chat says it says again, and there may be thousands.
+        self._stems = {key: frozenset(_meant(set(words(text)))) for key, text in documents.items()}
         # By stem, so that a question costs by who holds its words, not by how many there are.
         self._holders: dict[str, list[str]] = defaultdict(list)
         for key, stems in self._stems.items():
             for one in stems:
                 self._holders[one].append(key)
+        every = len(self._stems) + 1
+        self._weights = {one: math.log(1 + every / len(by)) for one, by in self._holders.items()}
+        self._new = math.log(1 + every)  # the weight of what no document holds
 
     def _weight(self, one: str) -> float:
-        return math.log(1 + (len(self._stems) + 1) / max(1, len(self._holders.get(one, ()))))
+        return self._weights.get(one, self._new)
 
     def _held(self, stems: frozenset[str]) -> dict[str, float]:
         """By document that holds any of `stems`: the weight of those it holds."""
