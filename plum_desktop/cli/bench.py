@@ -32,6 +32,11 @@ def _runs(default: int):  # noqa: ANN202
                         help=text)  # fmt: skip
 
 
+def _queries(default: int):  # noqa: ANN202
+    return click.option("--queries", type=click.IntRange(min=1), default=default,
+                        show_default=True, help="How many searches.")  # fmt: skip
+
+
 def _sample(session: Session) -> Path:
     folder = session.folder.cache / "bench"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -57,7 +62,7 @@ def _show(name: str, lines: Iterable[Line], as_json: bool) -> None:
     head = ("", "ours", "peer", "unit", "ratio", "runs", "wanted", "")
     rows = [
         (
-            line.what,
+            line.name,
             _number(line.ours),
             _number(line.peer),
             line.unit,
@@ -98,28 +103,21 @@ def _store_size(command):  # noqa: ANN001, ANN202
 @bench.command()
 @_store_size
 @_runs(15)
-@click.option("--queries", type=click.IntRange(min=1), default=200, show_default=True,
-              help="How many searches.")  # fmt: skip
-@click.option("--growth", is_flag=True, help="At 10, 100 and 1,000 chats instead.")
+@_queries(200)
 @click.option("--sealed", is_flag=True, help="Under a passphrase, against the same without one.")
 @json_option
 @pass_session
 def store(
     session: Session, chats: int, messages: int, characters: int, runs: int, queries: int,
-    growth: bool, sealed: bool, as_json: bool,
+    sealed: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Open, list, search and write, against the bare sqlite3 module."""
     from plum_desktop.app.bench import store as measured
     from plum_desktop.app.bench.sample import Size
 
-    root = _sample(session)
-    if growth:
-        lines = measured.growth(root, runs, queries, _say)
-    else:
-        size = Size(chats, messages, characters)
-        measure = measured.sealed if sealed else measured.bench
-        lines = measure(root, size, runs, queries, _say)
-    _show("store", lines, as_json)
+    size = Size(chats, messages, characters)
+    measure = measured.sealed if sealed else measured.bench
+    _show("store", measure(_sample(session), size, runs, queries, _say), as_json)
 
 
 @bench.command()
@@ -221,3 +219,25 @@ _of_conversations(
     "augment", 100,
     "Make lessons, against asking the model for each of them, one request at a time.",
 )  # fmt: skip
+
+
+@bench.command()
+@click.option("--chats", "sizes", type=click.IntRange(min=1), multiple=True,
+              default=(10, 100, 1_000), show_default=True,
+              help="Learned before; give it several times.")  # fmt: skip
+@_threads
+@_queries(60)
+@_runs(7)
+@json_option
+@pass_session
+def growth(
+    session: Session, sizes: tuple[int, ...], threads: int, queries: int, runs: int, as_json: bool
+) -> None:
+    """Everything again with more and more chats learned, against the fewest of them."""
+    from plum_desktop.app.bench import growth as measured
+
+    lines = measured.bench(
+        _sample(session), _model(session, threads), session.plum.models, sorted(set(sizes)),
+        runs, queries, _say,
+    )  # fmt: skip
+    _show("growth", lines, as_json)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from plum_desktop.app.bench import measure, startup
+from plum_desktop.app.bench import growth, learned, measure, startup
+from plum_desktop.app.bench.material import Model
 from plum_desktop.app.bench.measure import Bound, Line, in_turns
 from plum_desktop.app.bench.sample import Size, Words, fill
+from plum_desktop.app.learn import LearnService
+from plum_desktop.app.preferences import Preferences
+from plum_desktop.app.product import Plum
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.store import Store
 
@@ -65,6 +71,47 @@ def test_a_merge_beside_a_copy(run) -> None:
     found = lines_of(run("bench", "merge", "--gigabytes", "0.1", "--runs", "1", "--json"))
     assert found["merge, copy the file"]["ratio"]
     assert found["peak memory beyond the base's size"]["ours"] > 0
+
+
+def test_a_store_that_learned_all_but_one_chat(plum: Plum, tmp_path: Path) -> None:
+    told: list[float] = []
+    model = Model.of(plum.models.file(), 1)
+    made = learned.learned_folder(tmp_path, model, 12, told.append)
+    assert told[-1] == 1.0
+    again = learned.learned_folder(tmp_path, model, 12, told.append)
+    assert (again, len(told)) == (made, 12)
+    service = LearnService(
+        made.folder, store := Store(made.folder.database, made.folder.backups), plum.models,
+        Preferences(made.folder.settings), plum.serving,
+    )  # fmt: skip
+    try:
+        assert [chat.id for chat in service.plan().chats] == [made.waiting]
+        adapter = store.adapters.active(model.sha256)
+        assert adapter is not None
+        assert (len(adapter.chats), adapter.parent_id) == (12, "run10")
+        assert (made.folder.adapter(adapter.id) / "adapter.gguf").is_file()
+        facts = store.facts.list()
+        assert {fact.chat_id for fact in facts} == set(adapter.chats)
+        assert sum(fact.label for fact in facts) * 2 == len(facts) > 12 * 20
+    finally:
+        store.close()
+
+
+def test_sizes_take_turns_and_each_ratio_is_to_the_smallest_of_its_round() -> None:
+    order: list[int] = []
+    values = {10: iter([1.0, 2.0, 4.0]), 100: iter([2.0, 6.0, 8.0])}
+
+    def side(chats: int) -> float:
+        order.append(chats)
+        return next(values[chats])
+
+    found = growth._rounds({chats: partial(side, chats) for chats in values}, 3, print, "")
+    assert order == [10, 100, 100, 10, 10, 100]
+    smallest, other = growth._lines("x", "s", found)
+    assert (smallest.ours, smallest.ratio, smallest.chats) == (2.0, None, 10)
+    assert (other.ours, other.peer, other.ratio) == (6.0, 2.0, 2.0)
+    assert other.name == "x, 100 chats"
+    assert other.to_dict()["chats"] == 100
 
 
 def test_both_sides_take_turns_and_each_ratio_is_of_neighbours() -> None:

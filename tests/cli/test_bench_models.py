@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from tests.cli.test_bench import lines_of
 
@@ -36,3 +37,19 @@ def test_lessons_and_training_beside_the_plain_way(run, tmp_path) -> None:
     found = lines_of(run("bench", "train", *given))
     assert len(found) == 3
     assert all(row["ratio"] for row in found.values())
+
+
+def test_what_grows_with_the_conversations_learned_before(run) -> None:
+    given = ("--chats", "2", "--chats", "4", "--threads", "1", "--queries", "2", "--runs", "1")
+    ran = run("bench", "growth", *given, "--json")
+    assert ran.status == 0, ran.err
+    found = {(row["what"], row["chats"]): row for row in ran.rows[1:]}
+    assert {chats for _, chats in found} == {2, 4}
+    assert len(found) == 2 * 12
+    for (_, chats), row in found.items():
+        assert math.isfinite(row["ours"])
+        assert row["ours"] > 0
+        assert (row["ratio"] is None) == (chats == 2)
+        assert chats == 2 or 0 < row["ratio"] < math.inf
+    # What is asked again of older chats is as much, however many there are.
+    assert found["tokens of a training step", 4]["ratio"] < 1.2

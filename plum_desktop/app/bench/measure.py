@@ -49,6 +49,11 @@ class Line:
     runs: int = 1
     wanted: Bound = FREE  # of `ours`
     wanted_ratio: Bound = FREE
+    chats: int | None = None  # of how many it was measured; None: it is no matter of growth
+
+    @property
+    def name(self) -> str:
+        return self.what if self.chats is None else f"{self.what}, {self.chats:,} chats"
 
     @property
     def holds(self) -> bool:
@@ -60,6 +65,7 @@ class Line:
     def to_dict(self) -> dict[str, Any]:
         return {
             "what": self.what,
+            **({} if self.chats is None else {"chats": self.chats}),
             "unit": self.unit,
             "ours": _rounded(self.ours),
             "peer": _rounded(self.peer),

@@ -34,6 +34,16 @@ def bench(root: Path, model: Model, gigabytes: float, runs: int, say: Say) -> It
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def merge(model: Model, adapter: Path, out: Path) -> tuple[float, int]:
+    """Merge once, into `out`: the seconds that it took, and the bytes at its peak."""
+    out.unlink(missing_ok=True)
+    # A process of its own each time, as in a run, and for its peak.
+    with child("stage") as stage:
+        began = time.perf_counter()
+        result = stage.call("merge", model=str(model.path), folder=str(adapter), out=str(out))
+        return time.perf_counter() - began, result["peak_bytes"]
+
+
 def _measured(folder: Path, model: Model, runs: int, say: Say) -> Iterator[Line]:
     job = make_job(folder / "job", model, [])
     write_adapter(model.path, job.adapter)
@@ -44,15 +54,8 @@ def _measured(folder: Path, model: Model, runs: int, say: Say) -> Iterator[Line]
     def ours() -> float:
         nonlocal done
         say(f"Merging: {done} of {runs}")
-        job.merged.unlink(missing_ok=True)
-        # A process of its own each time, as in a run, and for its peak.
-        with child("stage") as stage:
-            began = time.perf_counter()
-            result = stage.call(
-                "merge", model=str(model.path), folder=str(job.adapter), out=str(job.merged)
-            )
-            seconds = time.perf_counter() - began
-        peaks.append(result["peak_bytes"])
+        seconds, peak = merge(model, job.adapter, job.merged)
+        peaks.append(peak)
         done += 1
         return seconds
 

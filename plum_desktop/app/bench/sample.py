@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +43,24 @@ class Size:
 class Words:
     """A vocabulary, and words drawn from it by how often they are used."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, uses: Mapping[str, float] | None = None) -> None:
+        """`uses` is how often each word comes; None: invented ones, after Zipf."""
+        if uses is None:
+            shares = 1 / (np.arange(_VOCABULARY) + _FLATTENED)
+            uses = dict(zip(_words(), shares.tolist(), strict=False))
         self._rng = np.random.default_rng(seed)
-        self.vocabulary = np.array(list(itertools.islice(_words(), _VOCABULARY)), object)
-        weights = 1 / (np.arange(_VOCABULARY) + _FLATTENED)
+        self.vocabulary = np.array(list(uses), object)
+        weights = np.array(list(uses.values()), float)
         self._bounds = np.cumsum(weights / weights.sum())
 
     def draw(self, count: int) -> list[str]:
         places = np.searchsorted(self._bounds, self._rng.random(count))
-        drawn: list[str] = self.vocabulary[np.minimum(places, _VOCABULARY - 1)].tolist()
+        drawn: list[str] = self.vocabulary[np.minimum(places, len(self._bounds) - 1)].tolist()
         return drawn
+
+    def text(self, count: int) -> str:
+        """What a message of so many words says."""
+        return " ".join(self.draw(count))
 
 
 def _words() -> Iterator[str]:
@@ -82,14 +90,14 @@ def fill(store: Store, size: Size, on_progress: Callable[[float], None]) -> None
     """Add the sample's chats; the same ones every time."""
     words = Words(1)
     for number in range(size.chats):
-        store.chats.add_conversation(*_conversation(words, size, number))
+        store.chats.add_conversation(*conversation(words, size, number))
         on_progress((number + 1) / size.chats)
 
 
-def _conversation(words: Words, size: Size, number: int) -> tuple[Chat, list[Message]]:
+def conversation(words: Words, size: Size, number: int) -> tuple[Chat, list[Message]]:
+    """The chat of this number, and its messages."""
     chat_id = _id("chat", number)
     count = max(1, round(size.characters / _WORD))
-    drawn = words.draw(size.messages * count + 5)
     created = _BEGAN + number * 7200.0
     messages: list[Message] = []
     for place in range(size.messages):
@@ -100,14 +108,14 @@ def _conversation(words: Words, size: Size, number: int) -> tuple[Chat, list[Mes
                 chat_id=chat_id,
                 parent_id=messages[-1].id if messages else None,
                 role=role,
-                text=" ".join(drawn[place * count : (place + 1) * count]),
+                text=words.text(count),
                 created=created + 60.0 * place,
                 finish_reason="stop" if place % 2 else None,
             )
         )
     chat = Chat(
         id=chat_id,
-        title=" ".join(drawn[-5:]).capitalize(),
+        title=" ".join(words.draw(5)).capitalize(),
         created=created,
         updated=created + 60.0 * size.messages,
         folder=_FOLDERS[number % len(_FOLDERS)],

@@ -39,7 +39,7 @@ def bench(root: Path, size: Size, runs: int, idle_seconds: float, say: Say) -> I
     folder = sample_folder(root, size, lambda share: say(f"Making the sample: {share:.0%}"))
 
     def ours() -> float:
-        with _window(folder) as (_, seconds):
+        with window(folder) as (_, seconds):
             return seconds
 
     def bare() -> float:
@@ -48,16 +48,16 @@ def bench(root: Path, size: Size, runs: int, idle_seconds: float, say: Say) -> I
 
     say("Starting windows")
     yield in_turns("start to a usable window", "s", ours, bare, runs, wanted_ratio=Bound(at_most=5))
-    with _window(folder) as (window, _), _bare_window() as (empty, _):
+    with window(folder) as (full, _), _bare_window() as (empty, _):
         say(f"Idling for {_SETTLES + idle_seconds:.0f} s")
         time.sleep(_SETTLES)
-        before = [_switches(process) for process in (window, empty)]
+        before = [_switches(process) for process in (full, empty)]
         time.sleep(idle_seconds)
         woken = [
             (_switches(process) - earlier) / idle_seconds
-            for process, earlier in zip((window, empty), before, strict=True)
+            for process, earlier in zip((full, empty), before, strict=True)
         ]
-        memory = [process.memory_info().rss / 1e6 for process in (window, empty)]
+        memory = [process.memory_info().rss / 1e6 for process in (full, empty)]
     yield of_pairs("idle memory", "MB", [(memory[0], memory[1])], wanted_ratio=Bound(at_most=2))
     # Both have a caret that blinks, once a second on and once off.
     yield Line("idle wake-ups", "a second", woken[0], woken[1])
@@ -68,7 +68,7 @@ def bench(root: Path, size: Size, runs: int, idle_seconds: float, say: Say) -> I
 
 
 @contextlib.contextmanager
-def _window(folder: DataFolder) -> Iterator[tuple[psutil.Process, float]]:
+def window(folder: DataFolder) -> Iterator[tuple[psutil.Process, float]]:
     """The program's window on `folder`, and how many seconds it took until it was usable."""
     log = folder.logs / "command.log"
     log.unlink(missing_ok=True)

@@ -12,7 +12,6 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,10 +33,9 @@ from plum_desktop.base.types import Chat, SearchHit
 from plum_desktop.store import Store, driver
 
 WHOLE = Size(chats=5_000, messages=100, characters=800)  # 500,000 messages, about 1 GB
-GROWTH = (10, 100, 1_000)  # chats
 _BESIDE = Bound(at_most=1.3)
 _HITS = 50
-_QUERY_WORDS = (1, 2, 3)
+QUERY_WORDS = (1, 2, 3)
 _CHAT_COLUMNS = (
     "id, title, created, updated, folder, pinned, archived, learn, memory, model, persona,"
     " temperature, leaf"
@@ -165,7 +163,7 @@ def _searches(store: Store, bare: Bare, queries: int, say: Say) -> Iterator[Line
     """Words as often as they are used, one to three of them; the last is perhaps only begun."""
     words = Words(2)
     pairs = []
-    for number, count in zip(range(queries), itertools.cycle(_QUERY_WORDS), strict=False):
+    for number, count in zip(range(queries), itertools.cycle(QUERY_WORDS), strict=False):
         text = " ".join(words.draw(count))
         say(f"Searching: {number + 1} of {queries}")
         pairs.append(
@@ -242,7 +240,7 @@ def _beside(
             wanted_ratio=_BESIDE,
         )
         words, pairs = Words(2), []
-        for number, count in zip(range(queries), itertools.cycle(_QUERY_WORDS), strict=False):
+        for number, count in zip(range(queries), itertools.cycle(QUERY_WORDS), strict=False):
             text = " ".join(words.draw(count))
             say(f"Searching: {number + 1} of {queries}")
             sides = [partial(search.find, store, text) for store in (ours, theirs)]
@@ -265,10 +263,3 @@ def _beside(
         )
     with contextlib.closing(Bare(plain.database)) as bare:
         bare.remove(chats[theirs])
-
-
-def growth(root: Path, runs: int, queries: int, say: Say) -> Iterator[Line]:
-    """The same at 10, 100 and 1,000 chats: what grows, and how."""
-    for chats in GROWTH:
-        for line in bench(root, replace(WHOLE, chats=chats), runs, queries, say):
-            yield replace(line, what=f"{line.what}, {chats:,} chats")
