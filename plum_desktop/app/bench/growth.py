@@ -177,7 +177,7 @@ def _learning(
     made = _rounds(lessons, runs, say, "Making lessons")
     yield from _lines("make the lessons", "s", made)
     plans = {count: Plan.load(job.rows) for count, job in jobs.items()}
-    tokens = {count: [_tokens(plan)] for count, plan in plans.items()}
+    tokens = {count: [statistics.mean(_tokens(plan))] for count, plan in plans.items()}
     yield from _lines("tokens of a training step", "", tokens)
     stepped = _steps(model, jobs, runs, say)
     yield from _lines("one training step", "s", stepped)
@@ -216,10 +216,9 @@ def _select(store: Store, job: JobFolder) -> float:
     return _seconds(lambda: select(store, job, job.read_spec()))
 
 
-def _tokens(plan: Plan) -> float:
-    """Of a step of the run, on average."""
-    steps = range(len(plan.steps))
-    return statistics.mean(sum(len(row.ids) for row in plan.batch(step)) for step in steps)
+def _tokens(plan: Plan) -> list[int]:
+    """Of each step of the run."""
+    return [sum(len(row.ids) for row in plan.batch(step)) for step in range(len(plan.steps))]
 
 
 def _steps(model: Model, jobs: Mapping[int, JobFolder], runs: int, say: Say) -> Values:
@@ -233,11 +232,17 @@ def _steps(model: Model, jobs: Mapping[int, JobFolder], runs: int, say: Say) -> 
                 "training", kind="ours", model=str(model.path), rows=str(job.rows),
                 threads=model.threads, start=job.read_spec().primer,
             )  # fmt: skip
-            numbers = itertools.cycle(range(len(Plan.load(job.rows).steps)))
-            sides[count] = partial(_next_step, side, numbers)
+            sides[count] = partial(_next_step, side, itertools.cycle(_usual(job)))
             for _ in range(_WARM):
                 sides[count]()
         return _rounds(sides, runs, say, "Training")
+
+
+def _usual(job: JobFolder) -> list[int]:
+    """The steps of a run, those of about its mean of tokens first."""
+    tokens = _tokens(Plan.load(job.rows))
+    mean = statistics.mean(tokens)
+    return sorted(range(len(tokens)), key=lambda step: abs(tokens[step] - mean))
 
 
 def _next_step(side: Child, numbers: Iterator[int]) -> float:
