@@ -22,16 +22,15 @@ from xml.etree.ElementTree import Element
 Points = Mapping[int, tuple[float, float]]  # by conversations: the measure, and its ratio
 
 _COLUMNS = 4
-_WIDTH, _HEIGHT = 172, 110  # of a chart's field
+_WIDTH, _HEIGHT = 140, 102  # of a chart's field
 _LEFT, _TOP = 40, 52  # of the first field, from the picture's edge
-_APART, _BELOW = 42, 54  # between fields
-_ROOM = 22  # in a field, above and below what is drawn: for the figures
-_STEEP = 1.5  # growth from which figures stand clear of the curve, the last one above it
+_APART, _BELOW = 80, 54  # between fields; the last figures stand right of theirs
+_UPPER, _LOWER = 10, 22  # in a field, above and below what is drawn
 _INK, _CURVE = "#767676", "#a05cc0"
 _STYLE = f"""
 text {{ font: 11px system-ui, -apple-system, "Segoe UI", sans-serif; fill: {_INK} }}
 .name {{ font-weight: 600; font-size: 12px }}
-.field {{ stroke: {_INK}; stroke-opacity: .3; fill: none }}
+.field {{ stroke: {_INK}; stroke-opacity: .25; fill: none }}
 .even {{ stroke: {_INK}; stroke-dasharray: 2 4; fill: none }}
 .curve {{ stroke: {_CURVE}; stroke-width: 2; fill: none }}
 .point {{ fill: {_CURVE} }}
@@ -55,7 +54,7 @@ def picture(told: Mapping[str, tuple[str, Points]]) -> Element:
     if len(sizes) < 2:
         raise SystemExit("There is no growth in this; give the lines of `bench growth --json`.")
     rows = -(-len(told) // _COLUMNS)
-    width = _LEFT + _COLUMNS * (_WIDTH + _APART) - _APART + 14
+    width = _LEFT + _COLUMNS * (_WIDTH + _APART) - 14
     height = _TOP + rows * (_HEIGHT + _BELOW) - 12
     svg = Element(
         "svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}",
@@ -85,11 +84,11 @@ class _Scale:
         self._high = max(self._decades, *(math.log10(ratio) for ratio in ratios))
 
     def x(self, chats: int) -> float:
-        return round(10 + (_WIDTH - 20) * (math.log10(chats) - self._first) / self._decades, 1)
+        return round(8 + (_WIDTH - 12) * (math.log10(chats) - self._first) / self._decades, 1)
 
     def y(self, ratio: float) -> float:
         share = (math.log10(ratio) - self._low) / (self._high - self._low)
-        return round(_HEIGHT - _ROOM - (_HEIGHT - 2 * _ROOM) * share, 1)
+        return round(_HEIGHT - _LOWER - (_HEIGHT - _LOWER - _UPPER) * share, 1)
 
     def whole(self) -> list[float]:
         """The powers of ten that are in the field."""
@@ -110,13 +109,12 @@ def _draw(chart: Element, name: str, unit: str, points: Points, scale: _Scale) -
     places = [(scale.x(chats), scale.y(ratio)) for chats, (_, ratio) in points.items()]
     drawn = " ".join(f"{x},{y}" for x, y in places)
     _add(chart, "polyline", "curve", points=drawn)
-    steep = max(ratio for _, ratio in points.values()) > _STEEP
     for (x, y), (value, _), chats in zip(places, points.values(), points, strict=True):
         _add(chart, "circle", "point", cx=x, cy=y, r=3)
-        last, first = chats == ends[1], chats == ends[0]
-        side = "end" if last else "start" if first or steep else "middle"
-        x += {"end": 4, "start": -4, "middle": 0}[side]
-        _text(chart, x, y + (-7 if last and steep else 16), amount(value, unit), side)
+        if chats == ends[1]:
+            _text(chart, x + 8, y + 4, amount(value, unit))
+        else:  # where a curve that rises leaves room
+            _text(chart, x - 4, y + 16, amount(value, unit))
 
 
 def amount(value: float, unit: str) -> str:
