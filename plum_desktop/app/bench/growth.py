@@ -31,6 +31,7 @@ from plum_desktop.app.selecting import select
 from plum_desktop.app.serving import Serving
 from plum_desktop.base.child import Child
 from plum_desktop.base.types import Chat
+from plum_desktop.learning import primer
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.rows import Plan
 from plum_desktop.learning.select import learnable
@@ -179,7 +180,7 @@ def _learning(
     plans = {count: Plan.load(job.rows) for count, job in jobs.items()}
     tokens = {count: [statistics.mean(_tokens(plan))] for count, plan in plans.items()}
     yield from _lines("tokens of a training step", "", tokens)
-    stepped = _steps(model, jobs, runs, say)
+    stepped = _steps(work / "rows.npz", model, plans, runs, say)
     yield from _lines("one training step", "s", stepped)
     merges = {
         count: partial(_merge, model, size, work / "merged.gguf") for count, size in sizes.items()
@@ -221,32 +222,37 @@ def _tokens(plan: Plan) -> list[int]:
     return [sum(len(row.ids) for row in plan.batch(step)) for step in range(len(plan.steps))]
 
 
-def _steps(model: Model, jobs: Mapping[int, JobFolder], runs: int, say: Say) -> Values:
-    """Steps of each run, by trainers that are loaded already."""
-    with ExitStack() as stack:
-        sides: dict[int, Side] = {}
-        for count, job in jobs.items():
-            say(f"Loading the trainer: {count:,} chats")
-            side = stack.enter_context(child("peer"))
-            side.call(
-                "training", kind="ours", model=str(model.path), rows=str(job.rows),
-                threads=model.threads, start=job.read_spec().primer,
-            )  # fmt: skip
-            sides[count] = partial(_next_step, side, itertools.cycle(_usual(job)))
+def _steps(rows: Path, model: Model, plans: Mapping[int, Plan], runs: int, say: Say) -> Values:
+    """Steps of each run, all by one trainer, whose rows are written to the file `rows`.
+
+    Those of about the run's mean of tokens, since a step of twice as many takes twice as long.
+    """
+    every = Plan([], [])
+    numbers: dict[int, Iterator[int]] = {}
+    for count, plan in plans.items():
+        first, tokens = len(every.steps), _tokens(plan)
+        mean = statistics.mean(tokens)
+        order = sorted((abs(each - mean), first + step) for step, each in enumerate(tokens))
+        numbers[count] = itertools.cycle([step for _, step in order])
+        every.steps.extend([place + len(every.rows) for place in step] for step in plan.steps)
+        every.rows.extend(plan.rows)
+    every.save(rows)
+    say("Loading the trainer")
+    start = primer.shipped(model.sha256)
+    with child("peer") as peer:
+        peer.call(
+            "training", kind="ours", model=str(model.path), rows=str(rows),
+            threads=model.threads, start=str(start) if start else None,
+        )  # fmt: skip
+        sides = {count: partial(_next_step, peer, steps) for count, steps in numbers.items()}
+        for side in sides.values():
             for _ in range(_WARM):
-                sides[count]()
+                side()
         return _rounds(sides, runs, say, "Training")
 
 
-def _usual(job: JobFolder) -> list[int]:
-    """The steps of a run, those of about its mean of tokens first."""
-    tokens = _tokens(Plan.load(job.rows))
-    mean = statistics.mean(tokens)
-    return sorted(range(len(tokens)), key=lambda step: abs(tokens[step] - mean))
-
-
-def _next_step(side: Child, numbers: Iterator[int]) -> float:
-    return float(side.call("step", step=next(numbers))["seconds"])
+def _next_step(peer: Child, steps: Iterator[int]) -> float:
+    return float(peer.call("step", step=next(steps))["seconds"])
 
 
 def _merge(model: Model, size: _Size, out: Path) -> float:
