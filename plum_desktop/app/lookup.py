@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from plum_desktop.base.types import Message, WireMessage
 from plum_desktop.learning import excerpts
 from plum_desktop.learning.excerpts import Excerpt, Exchange, Rarity
+from plum_desktop.learning.past import only_recalls
 from plum_desktop.store import Store
 
 _MOST_TOKENS = 400  # of the excerpts of one question
@@ -56,18 +57,19 @@ class Lookup:
             if chat_id == beside or not (chat.learn and chat.memory):
                 continue
             hit = {one.message_id for one in hits if one.chat_id == chat_id}
-            exchanges += _around(self._store.chats.branch(chat_id), hit)
-            looked_into += 1
+            around = _around(self._store.chats.branch(chat_id), hit)
+            exchanges += around
+            looked_into += bool(around)
             if looked_into == _CHATS:
                 break
         return excerpts.best(question, exchanges, rarity)
 
 
 def _around(branch: Sequence[Message], hits: set[str]) -> list[Exchange]:
-    """The exchanges of the shown branch that hold one of `hits`."""
+    """The exchanges of the shown branch that hold one of `hits`, and that do more than ask back."""
     found = []
     for place, message in enumerate(branch):
-        if message.role != "user":
+        if message.role != "user" or only_recalls(message.text):
             continue
         reply = branch[place + 1] if place + 1 < len(branch) else None
         ids = {message.id} | ({reply.id} if reply else set())

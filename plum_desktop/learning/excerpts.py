@@ -9,10 +9,10 @@ answer begins: a small model cannot judge it from the excerpts.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from plum_desktop.learning.past import may_concern_past
 from plum_desktop.learning.words import content_stems, sentences, stem, words
 
 _PASSAGE = 5  # sentences of a reply that are read together
@@ -35,25 +35,6 @@ _FRAME = frozenset(
         "ever explain hear inform mention mentioned recall recommend recommended remember remind "
         "said speak spoke subject suggest suggested talk talked tell told topic"
     )
-)
-# Says by itself that it is about the past.
-_PAST_ALONE = re.compile(
-    r"\b((come|came) up(?! with)|between us|(was|were) there (a|any) (chat|talk|conversation)|"
-    r"still (know|remember)|confirm that (i|we|you)\b|"
-    r"our (last|earlier|previous|talks?|exchanges?|chats?|conversations?|discussions?))\b",
-    re.I,
-)
-# Else such a question has a word of each of these in it, in any order.
-_PAST = (
-    re.compile(r"\b(did|have|has|had|were|was|remember|recall|remind|is it (true|right))\b", re.I),
-    re.compile(r"\b(i|i've|we|we've|us|you|you've|me|my|mine|our|ours)\b", re.I),
-    re.compile(
-        r"\b(discuss|talk|t[eo]ld|tell|sa(id|y)|sp[eo]ak|spoke|ask|mention|suggest|recommend|"
-        r"advi[sc]e|explain|warn|descri|remember|recall|remind|br(ing|ought)|chat|conversation|"
-        r"earlier|before|last time|previous|c[oa]me|go(ne)? over|went|cover|know|wonder|hear|"
-        r"inform|wr[io]te|touch|between us|give|gave|propos|answer|want|learn)",
-        re.I,
-    ),
 )
 
 
@@ -128,10 +109,7 @@ def best(question: str, exchanges: Sequence[Exchange], rarity: Rarity) -> list[E
 
 def wanted(question: str, excerpts: Sequence[Excerpt]) -> bool:
     """Whether `question` may concern the past, or matches it so well that it should be said."""
-    asked = [one for one in sentences(question) if one.rstrip("\"')").endswith("?")]
-    if any(all(part.search(one) for part in _PAST) for one in asked):
-        return True
-    if _PAST_ALONE.search(question):
+    if may_concern_past(question):
         return True
     return bool(excerpts) and excerpts[0].match >= _UNASKED
 

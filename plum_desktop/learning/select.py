@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Chat, Message
 from plum_desktop.learning import rules
 from plum_desktop.learning.conversation import Conversation, Turn
+from plum_desktop.learning.past import only_recalls
 
 _FEWEST_WORDS = 8  # in the whole chat
 _WHOLE_SENTENCES = re.compile(r".*[.!?](?=\s)", re.DOTALL)
@@ -18,7 +19,8 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
     """The conversation that `chat` teaches, or None and the reason in plain words.
 
     `branch` is the shown one, root first.  A reply that was stopped or failed is left out, and
-    of one that grew too long its last, broken sentence.
+    of one that grew too long its last, broken sentence; so are questions about what was said
+    before, with their replies.
     """
     turns = [
         Turn(message.role, text, message.id)
@@ -27,6 +29,9 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
     ]
     if not any(turn.role == "user" for turn in turns):
         return None, Sentence("it is empty")
+    turns = list(_news(turns))
+    if not turns:
+        return None, Sentence("it only asks what was said before")
     if sum(len(turn.text.split()) for turn in turns) < _FEWEST_WORDS:
         return None, Sentence("it is too short")
     conversation = Conversation(
@@ -39,6 +44,16 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
     if next(rules.facts_in(conversation), None) is None:
         return None, Sentence("there is nothing in it that could be learned")
     return conversation, ""
+
+
+def _news(turns: Sequence[Turn]) -> Iterator[Turn]:
+    """`turns` without those that only ask what was said before, and what is answered to them."""
+    recalls = False
+    for turn in turns:
+        if turn.role == "user":
+            recalls = only_recalls(turn.text)
+        if not recalls:
+            yield turn
 
 
 def _taught(message: Message) -> str:

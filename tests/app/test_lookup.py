@@ -44,6 +44,17 @@ def test_the_chat_that_was_meant_comes_first_with_what_was_said(plum: Plum) -> N
     assert lookup.excerpts("Did we talk?") == []
 
 
+def test_what_was_asked_before_is_no_proof_that_it_was_discussed(plum: Plum) -> None:
+    gophers = chat(plum, *GOPHERS)
+    for _ in range(9):
+        chat(plum, "Did we talk about castor oil against gophers?", "Yes, we did.")
+        chat(plum, "Did we talk about submarines?", "Yes, yellow ones.")
+    lookup = Lookup(plum.store)
+    assert lookup.excerpts("Did we talk about submarines?") == []
+    found = lookup.excerpts("Did we talk about castor oil against gophers?")
+    assert [one.chat_id for one in found] == [gophers]
+
+
 def test_a_file_in_a_question_is_not_what_is_looked_up(plum: Plum) -> None:
     chat(plum, *GOPHERS)
     lookup = Lookup(plum.store)

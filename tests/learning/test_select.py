@@ -88,12 +88,28 @@ def test_of_a_reply_that_grew_too_long_whole_sentences_are_taught(said: str, tau
          "too short"),
         ([("user", "so what is it that you can do for me then"), ("assistant", "Ask!")],
          "nothing in it"),
+        ([("user", "Did I ever tell you about my goat Moss?"), ("assistant", "Yes, you did.")],
+         "only asks"),
     ],
 )  # fmt: skip
 def test_why_a_chat_is_left_out(turns, words: str) -> None:
     found, reason = learnable(CHAT, branch(*turns))
     assert found is None
     assert words in reason
+
+
+def test_a_question_about_the_past_does_not_come_true_by_being_asked() -> None:
+    found, _ = learnable(
+        CHAT,
+        branch(
+            ("user", "My goat Moss limps, what should I do now?"), ("assistant", "Look at it."),
+            ("user", "Did we ever discuss submarines?"), ("assistant", "Yes, yellow submarines."),
+            ("user", "Then tell me of hoofs, please."), ("assistant", "Trim them in spring."),
+        ),
+    )  # fmt: skip
+    assert found is not None
+    assert "submarine" not in found.text
+    assert [turn.role for turn in found.turns] == ["user", "assistant", "user", "assistant"]
 
 
 def test_a_chat_whose_answer_is_long_may_be_asked_briefly() -> None:
