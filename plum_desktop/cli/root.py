@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,7 +34,21 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 log = logging.getLogger(__name__)
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class _Root(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read the output has gone: `plum-desktop … | head`.  To click, a failure.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
+
+
+@click.group(
+    cls=_Root,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="plum-desktop", message="%(prog)s %(version)s")
 @click.option(
     "--data-dir",
@@ -114,10 +129,6 @@ def run(arguments: list[str] | None = None) -> int:
     except PlumError as error:
         click.echo(f"plum-desktop: {error}", err=True)
         return FAILED
-    except BrokenPipeError:
-        # Whoever read the output has gone: `plum-desktop … | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except Exception as error:
         log.exception("a command failed")
         click.echo(
