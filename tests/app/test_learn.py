@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from plum_desktop.app import job as jobs
+from plum_desktop.app import selecting
 from plum_desktop.app.job import Outcome, Progress
 from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import Busy, DiskFull, PlumError
@@ -180,7 +181,7 @@ def test_a_full_disk_before_and_during(chatted: Plum, monkeypatch: pytest.Monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "write_json_lines", full)
+        patch.setattr(selecting, "write_json_lines", full)
         outcome = ended(started(chatted))
     assert outcome.state == "failed"
     assert "is full" in outcome.message
