@@ -26,25 +26,29 @@ _TOGETHER = (
     ),
 )
 
-_SPEAK = (
-    r"(tell|talk|discuss|mention|say|speak|ask|chat|advise|suggest|recommend|explain|describe|"
-    r"inform|warn|complain|compare|point out|propose|answer|want to know|look into|go over|"
-    r"bring up|write|compose|note|sum up|give|let you know|hear (it )?from (me|you))"
+# What is said to somebody: to another than Plum, it is news.
+_TO = (
+    r"(tell|told|ask(ed)?|inform(ed)?|warn(ed)?|advised?)"
+    r"(?! (my|our|his|her|their|him|them|the|an?)\b)"
 )
-_SPOKE = (
-    r"(told|talk(ed|ing)|discuss(ed|ing)|mention(ed|ing)|said|spoken?|speaking|asked|asking|"
-    r"chatt(ed|ing)|advised|suggested|recommended|explain(ed|ing)|described|informed|warned|"
-    r"complained|compared|pointed out|proposed|look(ed|ing) into|gone over|went over|brought up|"
-    r"let you know|heard (it )?from (me|you))"
+_OF = (
+    r"(talk(ed|ing)?|discuss(ed|ing)?|mention(ed|ing)?|say|said|speak|spoken?|chat(ted)?|"
+    r"suggest(ed)?|recommend(ed)?|explain(ed)?|describe(d)?|complain(ed)?|compared?|"
+    r"point(ed)? out|propose(d)?|look(ed|ing)? into|(go|gone|went) over|(bring|brought) up|"
+    r"sum(med)? up|want to know|let you know|heard? (it )?from (me|you))"
 )
+_SPOKE = rf"( \w+)? ({_TO}|{_OF})\b"
 # Surely about what was said here: who spoke, and that it was spoken.
 _SURELY = re.compile(
-    rf"\b(did|didn't) (i|we|you)( \w+)? {_SPEAK}\b|"
-    rf"\b(have|haven't|had|hadn't|were) (i|we|you)( \w+)? {_SPOKE}\b|"
-    rf"\b(i|i've|we|we've|you|you've)( ever| already| once)? {_SPOKE}\b|"
+    rf"\b(did|didn't|have|haven't|had|hadn't|were) (i|we|you){_SPOKE}|"
+    r"\bdid you( \w+)? (write|compose|note|give|answer)\b|"
+    r"\b(you|you've)( ever| already| once)? (told|asked|said|mentioned|suggested|recommended|"
+    r"explained|described|advised|warned|proposed)\b|"
+    r"\bi( ever| already| once)? (told|asked|informed) you\b|"
+    rf"\b(true|right|correct) that (i|we){_SPOKE}|"
     r"\byou( still)? (remember|recall)\b.*\b(i|we|us|me|my|our|saying|telling|explaining)\b|"
     r"\bremind me\b.*\b(i|we|you)\b|\bwas your (advice|answer|suggestion)\b|"
-    r"\b(was|were) there (a|any) (chat|talk|conversation)\b|\bha(s|ve|d) .*\bcome up\b",
+    r"\b(was|were) there (a|any) (chat|talk|conversation)\b|^ha(s|ve) .*\bcome up\b",
     re.I,
 )
 

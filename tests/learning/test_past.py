@@ -28,7 +28,11 @@ def test_a_question_that_only_recalls(question: str) -> None:
         "Did I tell you about my sister? She moved to Bergen.", "Did I tell you that I moved.",
         "Could you explain what a villanelle is?", "Have you any advice for my first day at work?",
         "Did I do the right thing when I left my job?", "Do you know my favourite song?",
-        "How do I tell my boss that I am leaving?", "Why do I remember faces and no names?", "",
+        "How do I tell my boss that I am leaving?", "Did I give my dog too much chocolate?",
+        "My boss is angry because I said no; what should I do now?",
+        "Did I tell my sister too late that I moved?",
+        "My wife and I fought after we talked about money, what helps?",
+        "Why do I remember faces and no names?", "Something has come up, may I leave early?", "",
     ],
 )  # fmt: skip
 def test_what_says_something_new(said: str) -> None:
