@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Literal
 
+from plum_desktop.base.paths import is_bundle
 from plum_desktop.base.sentence import Sentence
 
 Backend = Literal["auto", "torch", "mlx"]
@@ -59,6 +60,6 @@ def apple_silicon() -> bool:
 
 def _missing(trainer: Trainer) -> list[str]:
     """The libraries of `trainer` that are not installed.  A bundle always has torch's in it."""
-    if trainer == "torch" and getattr(sys, "frozen", False):
+    if trainer == "torch" and is_bundle():
         return []
     return [name for name in NEEDED[trainer] if importlib.util.find_spec(name) is None]

@@ -6,7 +6,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from plum_desktop.base import crash
 from plum_desktop.base.child import Child
 from plum_desktop.base.errors import DamagedFile, PlumError, WorkerCrashed
 from plum_desktop.base.files import FileLock, megabytes, read_json
-from plum_desktop.base.paths import DataFolder, open_data_folder, worker_command
+from plum_desktop.base.paths import DataFolder, is_bundle, open_data_folder, worker_command
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.models.fit import DISK_RESERVE
 from plum_desktop.models.header import read_header
@@ -93,7 +92,7 @@ def _split(error: Exception) -> tuple[str, str]:
 
 def _program(_: DataFolder) -> Iterator[tuple[State, str, str]]:
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    form = "a bundle" if getattr(sys, "frozen", False) else f"Python {platform.python_version()}"
+    form = "a bundle" if is_bundle() else f"Python {platform.python_version()}"
     yield "ok", f"plum-desktop {__version__} ({form}), {system}.", ""
     installed = [f"{name} {found}" for name in _PACKAGES if (found := _version(name))]
     yield "ok", f"Installed: {', '.join(installed) or 'nothing that chats or learns'}.", ""
@@ -233,7 +232,7 @@ def _trainer(folder: DataFolder) -> Iterator[tuple[State, str, str]]:
         except PlumError as error:
             again = f"Install {library} anew: " + (
                 "install this bundle again, over itself."
-                if getattr(sys, "frozen", False)
+                if is_bundle()
                 else "`pip install --force-reinstall 'plum-desktop[learn]'`."
             )
             yield "fail", f"{library} does not work: {error}", again
@@ -263,7 +262,7 @@ def _window(_: DataFolder) -> Iterator[tuple[State, str, str]]:
             "Install your system's package that has it; "
             + (
                 "Plum's .deb brings all that it needs."
-                if getattr(sys, "frozen", False)
+                if is_bundle()
                 else "`make run` in a checkout names the package."
             )
         )  # fmt: skip

@@ -69,11 +69,11 @@ def _around(branch: Sequence[Message], hits: set[str]) -> list[Exchange]:
     """The exchanges of the shown branch that hold one of `hits`, and that do more than ask back."""
     found = []
     for place, message in enumerate(branch):
-        if message.role != "user" or only_recalls(message.text):
+        if message.role != "user":
             continue
         reply = branch[place + 1] if place + 1 < len(branch) else None
         ids = {message.id} | ({reply.id} if reply else set())
-        if ids & hits:
+        if ids & hits and not only_recalls(message.text):
             text = reply.text if reply and not reply.broken_off else ""
             found.append(Exchange(message.chat_id, message.text, text))
     return found

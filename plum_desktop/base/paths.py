@@ -114,6 +114,11 @@ def _resources() -> Traversable:
     return resources.files("plum_desktop") / "resources"
 
 
+def is_bundle() -> bool:
+    """Whether this program is one with its Python, as PyInstaller packs it."""
+    return bool(getattr(sys, "frozen", False))
+
+
 def worker_command(*arguments: str) -> list[str]:
     """Command line of a child of ours: `plum-desktop _worker …`, frozen or not."""
     return program_command("_worker", *arguments)
@@ -121,7 +126,7 @@ def worker_command(*arguments: str) -> list[str]:
 
 def program_command(*arguments: str) -> list[str]:
     """Command line of this program itself: `plum-desktop …`, frozen or not."""
-    if getattr(sys, "frozen", False):
+    if is_bundle():
         program = Path(sys.executable)
         if sys.platform == "win32":
             # There the window is a program of its own, to which the system gives no stdin.
