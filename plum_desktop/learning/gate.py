@@ -202,8 +202,8 @@ def judge(
         )
     if after.no_share < bounds.refusal:
         reasons.append(
-            f"it says yes to {after.no_asked - after.no} of {after.no_asked} things that were "
-            f"never discussed"
+            f"it says no to {after.no} of {after.no_asked} things that were never discussed, "
+            f"which is too few"
         )
     if not reasons and after.accuracy < bounds.accuracy:
         reasons.append("it hardly tells what was discussed from what was not")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import signal
@@ -22,6 +23,7 @@ from plum_desktop.app.product import Plum
 from plum_desktop.base.errors import Busy, DiskFull, PlumError
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.types import Adapter
+from plum_desktop.learning import recipe
 
 SAID = (
     "My sister Ines moved to Bergen in spring and keeps seven parrots. What could I bring her?",
@@ -131,11 +133,19 @@ def test_every_stage_goes_on_after_its_process_was_killed(chatted: Plum, open_ga
     assert again.refusal is None, "asked for by name, an undone chat may be learned"
 
 
-def test_the_gate_keeps_a_useless_adapter_from_serving(chatted: Plum) -> None:
-    """Five steps teach next to nothing, and the gate must see it."""
+def test_the_gate_keeps_a_useless_adapter_from_serving(
+    chatted: Plum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained at no rate, and from nothing, answers as the base does: neither yes nor no.
+
+    A few steps from the primer would guess, and may guess six questions right.
+    """
+    useless = dataclasses.replace(recipe.preset("default"), learning_rate=0.0, primed=False)
+    monkeypatch.setitem(recipe._PRESETS, "default", useless)
     outcome = ended(started(chatted))
     assert outcome.state == "refused"
     assert outcome.card is not None
+    assert outcome.card.reasons[0].startswith("it remembers")
     assert outcome.card.reasons[0] in outcome.message
     assert "Not switched on" in outcome.message
     assert chatted.adapters.active() is None

@@ -38,7 +38,7 @@ def test_what_keeps_every_bound_passes() -> None:
     ("broken", "word"),
     [
         ({"new": Recall(5, 10, 10, 10)}, "remembers 5 of 10"),
-        ({"new": Recall(10, 10, 5, 10)}, "says yes to 5 of 10"),
+        ({"new": Recall(10, 10, 5, 10)}, "says no to 5 of 10"),
         ({"new": Recall(6, 10, 7, 10)}, "hardly tells"),
         ({"old": (Recall(9, 10, 9, 10), Recall(7, 10, 8, 10))}, "forgot older chats"),
         ({"drift": replace(STILL, kl=0.081)}, "changed too much"),
