@@ -21,7 +21,7 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
-WINDOWS = sys.platform == "win32"
+WINDOWS, LINUX = sys.platform == "win32", sys.platform.startswith("linux")
 LEARNS = not (sys.platform == "darwin" and platform.machine() == "x86_64")  # no PyTorch there
 _CHATS = (
     ("Sourdough", "How long should sourdough rise?",
@@ -178,18 +178,14 @@ def serve(bundle: Bundle) -> None:
         process.wait(30)
 
 
-def window(bundle: Bundle) -> None:
+def window(bundle: Bundle, where: str, **extra: str) -> None:
     """Open it, see that it stands and has its children, and close it as a system does."""
-    headless = not any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-    extra = (
-        {"QT_QPA_PLATFORM": "offscreen"} if headless and sys.platform.startswith("linux") else {}
-    )
     process = bundle.start(**extra)
     lock, until = bundle.scratch / "data" / "window.lock", time.monotonic() + 120
     log = bundle.scratch / "data" / "logs"
     while not lock.exists() and time.monotonic() < until and process.poll() is None:
         time.sleep(0.2)
-    check("the window takes its folder", lock.exists() and process.poll() is None)
+    check(f"the window {where} takes its folder", lock.exists() and process.poll() is None)
     # A second start finds it through its socket, so its event loop runs.
     second = bundle.start(**extra)
     check("a second start raises it and leaves", second.wait(120) == 0)
@@ -220,7 +216,10 @@ def main() -> None:
             learn(bundle, arguments.full)
             export(bundle)
         serve(bundle)
-        window(bundle)
+        if any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")) or not LINUX:
+            window(bundle, "on the display")
+        if LINUX:
+            window(bundle, "without a display", QT_QPA_PLATFORM="offscreen")
     except BaseException:
         print(f"The data folder and its logs are left in {scratch}.")
         raise

