@@ -30,6 +30,8 @@ SAID = (
     "I am allergic to hazelnuts, so I always carry a red inhaler. Which snacks are safe for me?",
 )
 
+_PATIENCE = 1200.0  # seconds: training has the lowest priority, and other tests run beside it
+
 pytestmark = pytest.mark.usefixtures("tiny_learning")
 
 
@@ -52,7 +54,7 @@ def started(plum: Plum, on_progress: Callable[[Progress], None] = lambda p: None
 
 
 def ended(job: jobs.Job) -> Outcome:
-    outcome = job.wait(300)
+    outcome = job.wait(_PATIENCE)
     assert outcome is not None, "the job has not ended"
     return outcome
 
@@ -166,10 +168,10 @@ def test_pausing_and_stopping(chatted: Plum) -> None:
 
     job = started(chatted, watch)
     job.pause()
-    assert paused.wait(60), "training did not pause"
+    assert paused.wait(_PATIENCE), "training did not pause"
     assert not training.is_set(), "a step was taken while paused"
     job.resume()
-    assert training.wait(240), "training did not go on"
+    assert training.wait(_PATIENCE), "training did not go on"
     job.stop()
     outcome = ended(job)
     assert outcome.state == "stopped"

@@ -35,9 +35,7 @@ def send(hands: Hands, text: str) -> None:
 def reply(hands: Hands, turns: int) -> str:
     """Wait until the reply that is turn number `turns` has ended."""
     chat = hands.window.conversation
-    hands.wait(
-        lambda: chat.turns.rowCount() == turns and chat.turns.last().state in _ENDED, seconds=60
-    )
+    hands.wait(lambda: chat.turns.rowCount() == turns and chat.turns.last().state in _ENDED)
     hands.wait(lambda: not chat.busy)
     return chat.turns.last().text
 
@@ -49,7 +47,7 @@ def say_something(hands: Hands) -> None:
     hands.type(PARROTS)
     hands.look("typed")
     hands.press("Return")
-    hands.wait(lambda: len(grown) > 2, seconds=60)
+    hands.wait(lambda: len(grown) > 2)
     hands.look("streaming")
     said = reply(hands, 2)
     assert grown[0] != grown[-1], "the reply came all at once"

@@ -149,7 +149,7 @@ class Hands:
         self._qtbot.wait_exposed(found[0])
         return found[0]
 
-    def wait(self, seen: Callable[[], object], seconds: float = 30) -> None:
+    def wait(self, seen: Callable[[], object], seconds: float = 300) -> None:
         self._qtbot.wait_until(lambda: bool(seen()), timeout=round(seconds * 1000))
 
     def look(self, name: str, widget: QWidget | None = None) -> None:

@@ -40,7 +40,7 @@ def learn_and_chat_on(hands: Hands) -> str:
     assert window.lessons.job is job, "learning was over before it was chatted beside"
     beside = window.conversation.chat_id
     assert beside
-    hands.wait(lambda: status.bar.value() > 0, seconds=60)
+    hands.wait(lambda: status.bar.value() > 0)
     assert "%" in status.left.text()
     hands.look("chatting-while-learning")
 
@@ -50,15 +50,15 @@ def learn_and_chat_on(hands: Hands) -> str:
     hands.look("paused")
     hands.click(status.text)
     assert window.page == "learning"
-    hands.wait(lambda: window.lessons.progress.state == "paused", seconds=60)
+    hands.wait(lambda: window.lessons.progress.state == "paused")
     hands.look("paused-page")
     share = status.bar.value()
     hands.click(window.learning.now.pause_button)
     hands.wait(lambda: not job.paused)
-    hands.wait(lambda: status.bar.value() > share, seconds=60)
+    hands.wait(lambda: status.bar.value() > share)
     hands.look("learning-page")
     hands.press("Ctrl+N")
-    hands.wait(window.result.isVisible, seconds=300)
+    hands.wait(window.result.isVisible)
     assert window.result.title.text() == "Learned 2 chats"
     assert window.result.rows.texts()[0] == "Remembers"
     hands.look("result")
@@ -103,7 +103,7 @@ def save_as(hands: Hands, path: Path, *, pictures: bool = False) -> None:
     hands.click_button(warning, "Choose where…")
     hands.choose_file(path, "export-dialog" if pictures else "")
     page = hands.window.stack.currentWidget()
-    hands.wait(lambda: page.notice.text() == f"Exported to {path}.", seconds=60)
+    hands.wait(lambda: page.notice.text() == f"Exported to {path}.")
     assert path.exists()
 
 
@@ -130,9 +130,9 @@ def compare(hands: Hands) -> None:
     assert window.page == "compare"
     assert page.question.text() == ASKED, "what was asked last is a first suggestion"
     hands.press("Return")
-    hands.wait(lambda: page.cards and page.cards[0].text, seconds=60)
+    hands.wait(lambda: page.cards and page.cards[0].text)
     hands.look("comparing")
-    hands.wait(lambda: not page.busy, seconds=60)
+    hands.wait(lambda: not page.busy)
     assert [(card.way.learned, card.way.looked_up) for card in page.cards] == [
         (True, False), (True, True), (False, False),
     ]  # fmt: skip

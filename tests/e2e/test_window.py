@@ -16,7 +16,7 @@ from plum_desktop.ui.base.theme import current_theme, text_size
 from tests.e2e import chatting, teaching
 from tests.e2e.hands import Hands
 
-_CHILD_SECONDS = 600
+_CHILD_SECONDS = 1500
 
 
 def test_the_whole_main_job(
