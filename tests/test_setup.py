@@ -80,6 +80,9 @@ def test_a_failing_step_names_its_log(setup, tmp_path: Path, capsys) -> None:
     assert "the reason" in capsys.readouterr().err
     assert setup.step("a part", failing, may_fail=True) is False
     assert setup.step("a part", [sys.executable, "-c", ""]) is True
+    asks = [sys.executable, "-c", "import os; os.environ['PLUM_OF_A_STEP']"]
+    assert setup.step("a part", asks, may_fail=True) is False
+    assert setup.step("a part", asks, environment={"PLUM_OF_A_STEP": "set"}) is True
 
 
 @pytest.mark.parametrize(
