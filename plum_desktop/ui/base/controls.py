@@ -366,7 +366,7 @@ class Notice(QFrame):
             self._buttons.addWidget(made)
 
     def buttons(self) -> list[QPushButton]:
-        return [each for each in self._made if not each.isHidden()]
+        return list(self._made)
 
     def _on_cross(self) -> None:
         self.hide()
