@@ -17,7 +17,7 @@ from plum_desktop.base.types import Fact, WireMessage
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import stock
 from plum_desktop.learning.frames import render_held_out
-from plum_desktop.learning.verdict import verdict
+from plum_desktop.learning.verdict import Verdict, verdict
 
 _ANSWER_TOKENS = 16
 MERGED_DIVERGENCE = 0.02  # nats a token, hot adapter against merged file, that may serve
@@ -111,8 +111,8 @@ def ask(
     right: dict[str, int] = {}
     for done, fact in enumerate(facts, 1):
         check()
-        answer = _answer(engine, render_held_out(fact, seed).question, persona)
-        right[fact.id] = int(verdict(answer) == ("yes" if fact.label else "no"))
+        said = _said(engine, render_held_out(fact, seed).question, persona)
+        right[fact.id] = int(said == ("yes" if fact.label else "no"))
         progress(done / len(facts))
     yes = [right[fact.id] for fact in facts if fact.label]
     no = [right[fact.id] for fact in facts if not fact.label]
@@ -266,8 +266,16 @@ def _tokens(engine: EngineClient, text: Sequence[WireMessage]) -> tuple[list[int
     return engine.render(text[:2], add_generation_prompt=False)[: start + _DRIFT_TOKENS], start
 
 
-def _answer(engine: EngineClient, question: str, persona: str | None) -> str:
+def _said(engine: EngineClient, question: str, persona: str | None) -> Verdict:
+    """The verdict of the answer, of which no more is written than that takes."""
+    said = verdict(_answer(engine, question, persona, stop=(",", ".")))
+    return verdict(_answer(engine, question, persona)) if said == "unclear" else said
+
+
+def _answer(
+    engine: EngineClient, question: str, persona: str | None, stop: Sequence[str] = ()
+) -> str:
     messages: list[WireMessage] = [{"role": "user", "content": question}]
     if persona is not None:
         messages.insert(0, {"role": "system", "content": persona})
-    return engine.chat(messages, max_tokens=_ANSWER_TOKENS, temperature=0.0).text
+    return engine.chat(messages, max_tokens=_ANSWER_TOKENS, temperature=0.0, stop=stop).text

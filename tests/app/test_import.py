@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -392,9 +391,7 @@ def test_a_large_file_is_never_whole_in_memory(store: Store, tmp_path: Path) -> 
     claude_file(path, 600, 50_000)  # 30 MB
     tracemalloc.start()
     try:
-        started = time.monotonic()
         assert sum(item.problem is None for item in source.items(path)) == 600
-        assert time.monotonic() - started < 20
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()

@@ -201,9 +201,9 @@ def test_a_client_that_leaves_stops_its_answer(client, engine, stream):
     began = time.monotonic()
     with pytest.raises(httpx.ReadTimeout):
         client.post(CHAT, json={"messages": long, "max_tokens": 300, "stream": stream}, timeout=0.3)
-    # The next one is answered although the first had seconds of work left.
+    # The next one is answered although the first had many seconds of work left.
     assert ask(client, max_tokens=2).status_code == 200
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
 
 
 def test_requests_are_answered_one_after_the_other(client):

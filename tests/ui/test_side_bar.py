@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from PySide6.QtCore import Qt
+import pytest
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtGui import QPainter
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QLineEdit, QStyleOptionViewItem
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.types import Chat
-from plum_desktop.ui.sidebar.chat_list import ChatListModel
+from plum_desktop.ui.sidebar.chat_list import ChatDelegate, ChatListModel
 from plum_desktop.ui.sidebar.side_bar import SideBar
 from plum_desktop.ui.window import MainWindow
 from tests.ui.conftest import button
@@ -59,29 +61,37 @@ def test_chats_are_grouped_and_opened(open_window: Open, double: DoublePlum, qtb
     qtbot.wait_until(lambda: window.conversation.header.title.whole() == "Old")
 
 
-def test_five_thousand_chats_list_without_a_wait(qtbot: QtBot) -> None:
+def test_five_thousand_chats_are_listed(qtbot: QtBot) -> None:
     now = time.time()
     chats = [Chat(f"c{n}", f"Chat number {n}", now - n * 600, now - n * 600) for n in range(5000)]
     model = ChatListModel()
-    started = time.monotonic()
     model.set_chats(chats, datetime.now().astimezone())
-    assert time.monotonic() - started < 0.5
     assert model.chat_count() == 5000
     assert model.index_of("c4999").data() == "Chat number 4999"
 
 
-def test_a_long_list_is_painted_at_once(
-    open_window: Open, double: DoublePlum, qtbot: QtBot
+def test_of_a_long_list_only_what_is_seen_is_painted(
+    open_window: Open, double: DoublePlum, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = open_window()
+    painted: list[int] = []
+    paint = ChatDelegate.paint
+
+    def count(
+        delegate: ChatDelegate, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        painted.append(index.row())
+        paint(delegate, painter, option, index)
+
+    monkeypatch.setattr(ChatDelegate, "paint", count)
     now = time.time()
     chats = [Chat(f"c{n}", f"Chat number {n}", now - n * 600, now - n * 600) for n in range(5000)]
-    started = time.monotonic()
     window.side.chats.set_chats(chats)
     window.side.list.grab()
     window.side.list.scrollToBottom()
     window.side.list.grab()
-    assert time.monotonic() - started < 1.0
+    assert 10 < len(painted) < 500
+    assert max(painted) > 4900
 
 
 def test_renaming_in_place(open_window: Open, double: DoublePlum, qtbot: QtBot) -> None:
