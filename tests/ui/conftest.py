@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -18,6 +19,16 @@ from plum_desktop.ui.base.collector import MainThreadCollector
 from plum_desktop.ui.base.theme import apply_theme, current_theme
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
+
+_PATIENCE = 60_000  # milliseconds: the machine may be busy with other tests
+
+
+@pytest.fixture
+def qtbot(qtbot: QtBot) -> QtBot:
+    """Waits for long: what never comes fails all the same."""
+    patient = functools.partial(qtbot.wait_until, timeout=_PATIENCE)
+    qtbot.wait_until = patient  # type: ignore[method-assign]
+    return qtbot
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from tests.ui.double import DoublePlum
 Open = Callable[[], MainWindow]
 Answer = Callable[[str], str]
 SECRET = "Zyxwortel"
-PATIENCE = 30_000  # milliseconds: files are written anew, on a machine that may be busy
 
 
 def seen(double: DoublePlum, adapter_id: str, *chats: str) -> None:
@@ -47,7 +46,7 @@ def test_a_chat_is_forgotten_from_its_menu(
     double.store.backups.create()
     window = open_window()
     window.open_chat(chat)
-    qtbot.wait_until(lambda: window.conversation.chat_id == chat, timeout=PATIENCE)
+    qtbot.wait_until(lambda: window.conversation.chat_id == chat)
     actions = window.side.chat_actions
     menu = actions.menu_for(double.store.chats.get(chat))
     forget = next(each for each in menu.actions() if each.text() == "Forget…")
@@ -60,7 +59,7 @@ def test_a_chat_is_forgotten_from_its_menu(
     assert left(double)
     forget.trigger()
     answer("Forget")
-    qtbot.wait_until(lambda: "Forgotten." in told(window), timeout=PATIENCE)
+    qtbot.wait_until(lambda: "Forgotten." in told(window))
     assert "2 chats can be learned again." in told(window)
     assert button(window.conversation.notice, "Learn from my chats")
     assert window.conversation.chat_id is None
@@ -78,8 +77,8 @@ def test_while_plum_learns_nothing_is_forgotten_and_that_is_said(
     with FileLock(double.folder.learning_lock):
         window.side.forget_asked.emit([chat])
         assert "Nothing was learned from it." in answer("Forget")
-        qtbot.wait_until(lambda: "stop that first" in told(window), timeout=PATIENCE)
-    qtbot.wait_until(lambda: window.side.chats.chat(chat) is not None, timeout=PATIENCE)
+        qtbot.wait_until(lambda: "stop that first" in told(window))
+    qtbot.wait_until(lambda: window.side.chats.chat(chat) is not None)
     assert window.side.chats.hidden == frozenset()
 
 
@@ -92,22 +91,22 @@ def test_deleting_is_for_real_and_offers_to_forget(
     double.store.backups.create()
     window = open_window()
     side = window.side
-    qtbot.wait_until(lambda: side.chat_actions.remembered(chat), timeout=PATIENCE)
+    qtbot.wait_until(lambda: side.chat_actions.remembered(chat))
     side.chat_actions.delete(double.store.chats.get(chat))
     assert "stays in memory" in side._undo.text()
     button(side._undo, "Forget that too…").click()
     said = answer("Cancel")
     assert "Forget what was learned from deleted chats?" in said
-    qtbot.wait_until(lambda: left(double) == [], timeout=PATIENCE)
+    qtbot.wait_until(lambda: left(double) == [])
     assert double.store.chats.list() == []
     active = double.adapters.active()
     assert active is not None  # it was only deleted
     # The Memory page offers it again.
     window.show_page("memory")
-    qtbot.wait_until(lambda: window.memory.deleted.isVisible(), timeout=PATIENCE)
+    qtbot.wait_until(lambda: window.memory.deleted.isVisible())
     window.memory.forget_deleted_button.click()
     answer("Forget")
-    qtbot.wait_until(lambda: not window.memory.deleted.isVisible(), timeout=PATIENCE)
+    qtbot.wait_until(lambda: not window.memory.deleted.isVisible())
     assert double.adapters.active() is None
 
 
@@ -120,13 +119,13 @@ def test_a_chat_is_forgotten_from_the_memory_page(
     window = open_window()
     window.show_page("memory")
     page = window.memory
-    qtbot.wait_until(lambda: page.taught.rowCount() == 2, timeout=PATIENCE)
+    qtbot.wait_until(lambda: page.taught.rowCount() == 2)
     page._choose("own")
     assert not page.forget_chat_button.isVisible()  # of no chat
     page._choose(chat)
     page.forget_chat_button.click()
     answer("Forget")
-    qtbot.wait_until(lambda: page.taught.rowCount() == 1, timeout=PATIENCE)
+    qtbot.wait_until(lambda: page.taught.rowCount() == 1)
     assert left(double) == []
 
 
@@ -141,23 +140,23 @@ def test_a_message_is_deleted_with_its_reply(
     window = open_window()
     window.open_chat(chat)
     conversation = window.conversation
-    qtbot.wait_until(lambda: conversation.turns.rowCount() == 4, timeout=PATIENCE)
+    qtbot.wait_until(lambda: conversation.turns.rowCount() == 4)
     view = conversation.list.view_of(1)
     assert view is not None
     view.delete_asked.emit()
     said = answer("Delete")
     assert "Delete this question and its reply for good?" in said
     assert "“Delete” leaves what Plum learned from this chat as it is." in said
-    qtbot.wait_until(lambda: conversation.turns.rowCount() == 2, timeout=PATIENCE)
+    qtbot.wait_until(lambda: conversation.turns.rowCount() == 2)
     assert left(double) == []
     assert double.adapters.active() is not None
-    qtbot.wait_until(lambda: "Deleted." in told(window), timeout=PATIENCE)
+    qtbot.wait_until(lambda: "Deleted." in told(window))
     view = conversation.list.view_of(0)
     assert view is not None
     view.delete_asked.emit()
     answer("Delete and forget")
-    qtbot.wait_until(lambda: conversation.turns.rowCount() == 0, timeout=PATIENCE)
-    qtbot.wait_until(lambda: "Forgotten." in told(window), timeout=PATIENCE)
+    qtbot.wait_until(lambda: conversation.turns.rowCount() == 0)
+    qtbot.wait_until(lambda: "Forgotten." in told(window))
     assert double.adapters.active() is None
 
 
@@ -171,7 +170,7 @@ def test_what_a_kill_left_is_finished_when_the_window_opens(
         double.forgetting.delete([chat])
     assert left(double)
     open_window()
-    qtbot.wait_until(lambda: left(double) == [], timeout=PATIENCE)
+    qtbot.wait_until(lambda: left(double) == [])
     assert not [each for each in QApplication.topLevelWidgets() if isinstance(each, QMessageBox)]
 
 
@@ -183,23 +182,21 @@ def test_a_backup_is_made_and_put_back_from_the_settings(
     window.show_page("settings")
     row = window.settings.backups
     # The day's own is made at the start.
-    qtbot.wait_until(lambda: len(double.backups.list()) == 1, timeout=PATIENCE)
+    qtbot.wait_until(lambda: len(double.backups.list()) == 1)
     row.refresh()
-    qtbot.wait_until(lambda: "by itself" in row.choice.currentText(), timeout=PATIENCE)
+    qtbot.wait_until(lambda: "by itself" in row.choice.currentText())
     row.make_button.click()
-    qtbot.wait_until(lambda: "by you" in row.choice.currentText(), timeout=PATIENCE)
+    qtbot.wait_until(lambda: "by you" in row.choice.currentText())
     double.forgetting.delete([double.add_chat("Coffee", "I like black coffee.", "Good.")])
     double.add_chat("Water", "I like cold water.", "Good.")
     window.open_chat(chat)
     window.show_page("settings")
     row.restore_button.click()
     assert "A backup is made of what is here now" in answer("Restore")
-    qtbot.wait_until(lambda: "back as they were" in window.settings.notice.text(), timeout=PATIENCE)
+    qtbot.wait_until(lambda: "back as they were" in window.settings.notice.text())
     assert [each.title for each in double.store.chats.list()] == ["Tea"]
-    qtbot.wait_until(lambda: "before restoring" in row.choice.currentText(), timeout=PATIENCE)
-    qtbot.wait_until(
-        lambda: [each.title for each in window.side.chats.recent(5)] == ["Tea"], timeout=PATIENCE
-    )
+    qtbot.wait_until(lambda: "before restoring" in row.choice.currentText())
+    qtbot.wait_until(lambda: [each.title for each in window.side.chats.recent(5)] == ["Tea"])
 
 
 def test_a_damaged_database_is_said_to_have_been_saved(

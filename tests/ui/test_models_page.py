@@ -82,7 +82,7 @@ def test_pause_and_resume(
     assert card.state.text().startswith("Paused at ")
     hub.pace = 0
     press(qtbot, card)
-    qtbot.wait_until(lambda: FILE in page.cards, timeout=10_000)
+    qtbot.wait_until(lambda: FILE in page.cards)
     assert page.notice.text() == f"{NAME} is here."
     qtbot.wait_until(lambda: NAME not in page.offers)  # read after the files
     qtbot.mouseClick(button(page, "Use it"), Qt.MouseButton.LeftButton)
@@ -137,7 +137,7 @@ def test_the_next_window_offers_to_go_on(
     assert part.stat().st_size == kept
     assert second.models.unfinished.text().startswith(f"The download of {NAME} is not finished (")
     qtbot.mouseClick(button(second.models.unfinished, "Go on"), Qt.MouseButton.LeftButton)
-    qtbot.wait_until(lambda: (double.folder.models / FILE).exists(), timeout=10_000)
+    qtbot.wait_until(lambda: (double.folder.models / FILE).exists())
     assert not second.models.unfinished.isVisible()
     assert hub.of("store", "GET")[-1].headers["range"].startswith("bytes=")
 
