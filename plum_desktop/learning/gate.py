@@ -6,15 +6,17 @@ facts that training never saw; drift and canaries are on texts that no training 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plum_desktop.base.errors import Cancelled
 from plum_desktop.base.files import open_file
 from plum_desktop.base.types import Fact, WireMessage
-from plum_desktop.engine.client import EngineClient
+from plum_desktop.engine.client import Cancellation, EngineClient
 from plum_desktop.learning import stock
 from plum_desktop.learning.frames import render_held_out
 from plum_desktop.learning.verdict import Verdict, verdict
@@ -268,14 +270,34 @@ def _tokens(engine: EngineClient, text: Sequence[WireMessage]) -> tuple[list[int
 
 def _said(engine: EngineClient, question: str, persona: str | None) -> Verdict:
     """The verdict of the answer, of which no more is written than that takes."""
-    said = verdict(_answer(engine, question, persona, stop=(",", ".")))
-    return verdict(_answer(engine, question, persona)) if said == "unclear" else said
+    text, enough = "", Cancellation()
+
+    def read(piece: str) -> None:
+        nonlocal text
+        text += piece
+        whole_words = re.sub(r"[\w']+$", "", text)  # "no" may become "nothing"
+        if verdict(whole_words) != "unclear":
+            enough.cancel()
+
+    with contextlib.suppress(Cancelled):
+        _answer(engine, question, persona, on_text=read, cancellation=enough)
+    return verdict(text)
 
 
 def _answer(
-    engine: EngineClient, question: str, persona: str | None, stop: Sequence[str] = ()
+    engine: EngineClient,
+    question: str,
+    persona: str | None,
+    on_text: Callable[[str], None] | None = None,
+    cancellation: Cancellation | None = None,
 ) -> str:
     messages: list[WireMessage] = [{"role": "user", "content": question}]
     if persona is not None:
         messages.insert(0, {"role": "system", "content": persona})
-    return engine.chat(messages, max_tokens=_ANSWER_TOKENS, temperature=0.0, stop=stop).text
+    return engine.chat(
+        messages,
+        max_tokens=_ANSWER_TOKENS,
+        temperature=0.0,
+        on_text=on_text,
+        cancellation=cancellation,
+    ).text

@@ -150,19 +150,25 @@ def test_no_anchor_asks_a_canary_in_other_words() -> None:
 
 
 class Scripted:
-    """An engine that answers with what a function says."""
+    """An engine that answers with what a function says, letter by letter."""
 
     def __init__(self, answer) -> None:
         self.answer = answer
         self.asked: list[list[dict]] = []
+        self.written = ""  # of the last answer
         self.adapter: Path | None = None
 
-    def chat(self, messages, *, max_tokens: int, temperature: float, stop=()):
+    def chat(self, messages, *, max_tokens: int, temperature: float, on_text, cancellation):
         assert temperature == 0.0
         self.asked.append(messages)
-        text = self.answer(messages[-1]["content"])
-        ends = [text.index(word) for word in stop if word in text]
-        return SimpleNamespace(text=text[: min(ends, default=None)])
+        self.written = ""
+        for letter in self.answer(messages[-1]["content"]):
+            if cancellation and cancellation.cancelled:
+                raise Cancelled
+            self.written += letter
+            if on_text:
+                on_text(letter)
+        return SimpleNamespace(text=self.written)
 
     def set_adapter(self, path: Path | None) -> None:
         self.adapter = path
@@ -188,17 +194,22 @@ def test_facts_are_asked_in_held_out_words_as_they_are_served(fact) -> None:
     assert (unclear.yes, unclear.no) == (0, 0)
 
 
-def test_no_more_is_written_than_the_verdict_takes(fact) -> None:
-    """The first clause; all of it where that says neither, so that it is the whole's verdict."""
-    goat, written = fact("goat"), []
-
-    def asked(answer: str) -> int:
-        engine = Scripted(lambda text: answer)
-        written.append(gate.ask(engine, [goat], 0, None, lambda: None).yes)
-        return len(engine.asked)
-
-    assert [asked("Yes, and no."), asked("No. Yes."), asked("I am glad, and yes.")] == [1, 1, 2]
-    assert written == [1, 0, 1]
+@pytest.mark.parametrize(
+    ("answer", "written", "yes"),
+    [
+        ("Yes, you did, and no.", "Yes,", 1),
+        ("Nothing of it. Yes.", "Nothing of it. Yes.", 1),
+        ("I am glad, and no one", "I am glad, and no ", 0),
+        ("Perhaps.", "Perhaps.", 0),
+        ("yes", "yes", 1),
+    ],
+)
+def test_no_more_is_written_than_the_verdict_takes(
+    fact, answer: str, written: str, yes: int
+) -> None:
+    engine = Scripted(lambda text: answer)
+    assert gate.ask(engine, [fact("goat")], 0, None, lambda: None).yes == yes
+    assert engine.written == written
 
 
 def test_asking_can_be_stopped(fact) -> None:

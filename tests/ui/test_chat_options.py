@@ -111,8 +111,8 @@ def test_a_persona_is_added_changed_made_the_default_and_removed(
     made.prompt.setPlainText("You cook well.")
     qtbot.mouseClick(button_named(made, "Save"), Qt.MouseButton.LeftButton)
     qtbot.wait_until(lambda: prompt(double, "Cook") == "You cook well.")
-    assert double.settings.persona == "You cook well."  # still the one for new chats
-
+    # Still the one for new chats.
+    qtbot.wait_until(lambda: double.settings.persona == "You cook well.")
     qtbot.wait_until(lambda: made.list.currentItem().text() == "Cook")
     made.name.setText("Brief")
     qtbot.mouseClick(button_named(made, "Save"), Qt.MouseButton.LeftButton)
