@@ -63,7 +63,7 @@ def say_something(hands: Hands) -> None:
 def stop_and_ask_again(hands: Hands) -> None:
     chat = hands.window.conversation
     send(hands, STORY)
-    hands.wait(lambda: chat.turns.rowCount() == 4 and len(chat.turns.last().text) > 20, 60)
+    hands.wait(lambda: chat.turns.rowCount() == 4 and len(chat.turns.last().text) > 20)
     hands.press("Esc")
     hands.wait(lambda: chat.turns.last().state == "stopped" and not chat.busy)
     assert chat.turns.last().text

@@ -28,6 +28,7 @@ from plum_desktop.ui.window import MainWindow
 
 T = TypeVar("T", bound=QWidget)
 
+_PATIENCE = 300_000  # ms, for what never comes: other tests may keep the machine busy
 _BREATH = 30  # ms after each press, as nobody is faster, and menus and completers count on that
 _COLOURS = 12  # that a picture with words in it has at least, of every third pixel
 
@@ -149,8 +150,8 @@ class Hands:
         self._qtbot.wait_exposed(found[0])
         return found[0]
 
-    def wait(self, seen: Callable[[], object], seconds: float = 300) -> None:
-        self._qtbot.wait_until(lambda: bool(seen()), timeout=round(seconds * 1000))
+    def wait(self, seen: Callable[[], object]) -> None:
+        self._qtbot.wait_until(lambda: bool(seen()), timeout=_PATIENCE)
 
     def look(self, name: str, widget: QWidget | None = None) -> None:
         """Take a picture of the window, or of what stands over it, and look at it."""
