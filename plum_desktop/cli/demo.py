@@ -48,6 +48,7 @@ def demo(session: Session, seed: int | None, as_json: bool) -> None:
             "looked_up": round(result.looked_up, 4),
             "floor": FLOOR,
             "passed": result.passed,
+            "outcome": result.outcome.message,
             "answers": rows,
             "exports": [str(path) for path in result.exports],
             "seconds": round(result.seconds, 1),
@@ -60,6 +61,13 @@ def demo(session: Session, seed: int | None, as_json: bool) -> None:
             f"(yes {sum(a.right_after for a in yes)} of {len(yes)}, "
             f"no {sum(a.right_after for a in no)} of {len(no)}), {result.looked_up:.0%} looked up "
             f"too, in {duration(result.seconds)}."
+        )
+    if result.outcome.state != "done":
+        raise PlumError(
+            "The demo ended without anything learned: {why} `plum-desktop demo --seed {seed}` "
+            "repeats it.",
+            why=result.outcome.message,
+            seed=result.seed,
         )
     if not result.passed:
         raise PlumError(

@@ -23,6 +23,7 @@ from plum_desktop.learning.verdict import Verdict, verdict
 
 _ANSWER_TOKENS = 16
 MERGED_DIVERGENCE = 0.02  # nats a token, hot adapter against merged file, that may serve
+_CANARY_WORDINGS = ("{question}", "Please tell me: {question}")
 _DRIFT_TEXTS = 24
 _DRIFT_TOKENS = 48  # of each text's answer
 _NUMBERS = (
@@ -42,7 +43,7 @@ class Bounds:
     retention_loss: float = 0.10  # of older chats' facts, against what served before
     drift: float = 0.08  # mean KL(base || adapted), nats a token
     perplexity: float = 0.03  # relative rise on neutral text
-    canaries: float = 0.85  # still answered right, of those that the base answers right
+    canaries: float = 0.85  # still answered right, of those that the base knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +122,31 @@ def ask(
     return Recall(sum(yes), len(yes), sum(no), len(no), right)
 
 
-def canaries_right(engine: EngineClient, check: Callable[[], None]) -> list[bool]:
-    """Whether each canary question is answered right."""
-    right = []
-    for canary in stock.canaries():
+def canaries_kept(
+    engine: EngineClient, adapter: Path, check: Callable[[], None], progress: Progress
+) -> float:
+    """The share of the canary questions that the base knows which are still answered right.
+
+    What a small model says in one wording is often a near tie that falls either way with any
+    change: known is what it answers right in both wordings, lost what it then does in neither.
+    """
+
+    def right(canary: Mapping[str, Any], wording: str) -> bool:
         check()
-        right.append(is_right(_answer(engine, canary["question"], None), canary))
-    return right
+        question = wording.format(question=canary["question"])
+        return is_right(_answer(engine, question, None), canary)
+
+    engine.set_adapter(None)
+    known = [
+        canary
+        for canary in stock.canaries()
+        if all(right(canary, wording) for wording in _CANARY_WORDINGS)
+    ]
+    progress(0.7)
+    engine.set_adapter(adapter)
+    kept = [any(right(canary, wording) for wording in _CANARY_WORDINGS) for canary in known]
+    progress(1.0)
+    return sum(kept) / len(kept) if kept else 1.0
 
 
 def is_right(answer: str, canary: Mapping[str, Any]) -> bool:
@@ -176,18 +195,11 @@ def measure_drift(
         rise += float((base[told] - adapted[told]).sum())
         places += len(base)
         progress(0.5 * done / len(texts))
-    engine.set_adapter(None)
-    before = canaries_right(engine, check)
-    progress(0.75)
-    engine.set_adapter(adapter)
-    after = canaries_right(engine, check)
-    # What the base gets wrong is no skill that could be lost: a small one guesses many.
-    kept = [still for was, still in zip(before, after, strict=True) if was]
     return Drift(
         divergence / places,
         float(np.exp(rise / places)) - 1,
         same / places,
-        sum(kept) / len(kept) if kept else 1.0,
+        canaries_kept(engine, adapter, check, lambda share: progress(0.5 + 0.5 * share)),
     )
 
 
@@ -226,7 +238,7 @@ def harm(drift: Drift, bounds: Bounds) -> list[str]:
         )
     if drift.canaries < bounds.canaries:
         reasons.append(
-            f"of the general questions it got right, only {drift.canaries:.0%} are still right"
+            f"of the general questions it knew, only {drift.canaries:.0%} are still right"
         )
     return reasons
 

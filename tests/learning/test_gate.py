@@ -257,6 +257,27 @@ def test_drift_is_measured_between_base_and_adapter(tmp_path, monkeypatch) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_canary_is_known_in_both_wordings_and_lost_in_both(tmp_path, monkeypatch) -> None:
+    adapter = tmp_path / "adapter.gguf"
+    rows = [
+        {"question": name, "kind": "word", "right": ["right"]}
+        for name in ("kept", "guessed", "wavering", "lost")
+    ]
+    monkeypatch.setattr(stock, "canaries", lambda: rows)
+    engine = Measured(str)
+
+    def answer(text: str) -> str:
+        again = text.startswith("Please")
+        if engine.adapter is None:
+            return "wrong" if "guessed" in text and again else "right"
+        wrong = "guessed" in text or "lost" in text or ("wavering" in text and not again)
+        return "wrong" if wrong else "right"
+
+    engine.answer = answer
+    share = gate.canaries_kept(engine, adapter, lambda: None, lambda share: None)
+    assert share == pytest.approx(2 / 3)  # of kept, wavering and lost: what was guessed is not
+
+
 def test_an_adapter_that_does_nothing_drifts_nowhere(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(Measured, "MOVED", Measured.BASE)
     drift = gate.measure_drift(
