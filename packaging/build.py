@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Build the bundle: `python packaging/build.py`, in a checkout whose `.venv` is set up.
 
-`build/env` gets PyInstaller and a llama.cpp for any computer, and borrows all else from `.venv`.
-Then: licences, bundle, check of the native libraries, sizes, and what this system installs from
-(`dist/`: a tarball and a .deb on Linux; on macOS and Windows see packaging/README.md).
+`build/env` gets PyInstaller and a llama.cpp for any computer, unless `.venv` has such a one, and
+borrows all else from `.venv`.  Then: licences, bundle, check of the native libraries, sizes, and
+what this system installs from (`dist/`: a tarball and a .deb on Linux; on macOS and Windows see
+packaging/README.md), which `--folder` leaves out.
 """
 
 from __future__ import annotations
 
+import argparse
 import filecmp
 import os
 import platform
@@ -25,11 +27,13 @@ ROOT = HERE.parent
 ENV = ROOT / "build" / "env"
 PYTHON = ENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENV / "built-for"
+ENGINE_NOTE = Path(sys.prefix) / "setup-engine"  # how scripts/setup.py compiled llama.cpp
 BUNDLE = ROOT / "dist" / "plum-desktop"
 PYINSTALLER = "pyinstaller==6.22.3"
 # Not what this machine can do, but AVX2 and FMA on x86-64: any computer since 2013 or so.
 # LLAVA_BUILD is half of the compiling, for pictures that nothing here looks at.
-PORTABLE = "-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"
+ANY_COMPUTER = "-DGGML_NATIVE=OFF"
+PORTABLE = f"{ANY_COMPUTER} -DLLAVA_BUILD=OFF"
 # PyTorch has no wheels for Intel Macs.
 LEARNS = not (sys.platform == "darwin" and platform.machine() == "x86_64")
 _MOST = 1_300_000_000  # bytes on the disk; more means that something came along unasked
@@ -51,16 +55,19 @@ def pinned(name: str) -> str:
 
 
 def make_environment() -> None:
-    wanted = [PYINSTALLER, pinned("llama_cpp_python"), PORTABLE, sys.version]
+    note = ENGINE_NOTE.read_text(encoding="utf-8") if ENGINE_NOTE.exists() else ""
+    engine = "borrowed" if ANY_COMPUTER in note.split() else pinned("llama_cpp_python")
+    wanted = [PYINSTALLER, engine, PORTABLE, sys.version]
     if STAMP.exists() and STAMP.read_text(encoding="utf-8") == "\n".join(wanted):
         return
     shutil.rmtree(ENV, ignore_errors=True)
     run(sys.executable, "-m", "venv", ENV)
     pip = (PYTHON, "-m", "pip", "install")
     run(*pip, PYINSTALLER)
-    # No wheel, not even one of pip's own: they may be built for the machine that built them.
-    run(*pip, "--no-deps", "--no-cache-dir", "--no-binary=llama-cpp-python", wanted[1],
-        CMAKE_ARGS=PORTABLE)  # fmt: skip
+    if engine != "borrowed":
+        # No wheel, not even one of pip's own: they may be built for the machine that built them.
+        run(*pip, "--no-deps", "--no-cache-dir", "--no-binary=llama-cpp-python", engine,
+            CMAKE_ARGS=PORTABLE)  # fmt: skip
     site = subprocess.run(
         [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         capture_output=True, text=True, check=True,
@@ -122,6 +129,9 @@ def sizes(bundle: Path) -> Counter[str]:
 def main() -> None:
     if sys.prefix == sys.base_prefix:
         sys.exit("Run it with the Python of .venv: .venv/bin/python packaging/build.py")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", action="store_true", help="the folder alone, no packages")
+    only_folder = parser.parse_args().folder
     began = time.monotonic()
     make_environment()
     require_cpu_torch()
@@ -139,7 +149,7 @@ def main() -> None:
     print(f"{found.total() / 1e6:8.1f} MB  altogether, {time.monotonic() - began:.0f} s")
     if found.total() > _MOST:
         sys.exit(f"The bundle is larger than {_MOST / 1e6:.0f} MB.")
-    if sys.platform.startswith("linux"):
+    if sys.platform.startswith("linux") and not only_folder:
         run(sys.executable, HERE / "linux" / "package.py", BUNDLE)
 
 

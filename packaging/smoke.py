@@ -1,9 +1,10 @@
-"""Use a bundle as a person would: `smoke.py FOLDER [--full]`, FOLDER the one that was built.
+"""Use a bundle as a person would: `smoke.py FOLDER [--full RESULT]`, FOLDER the one that was built.
 
 Version, doctor, chat, learning, merging, exporting, what was exported asked again, the server and
 the window, all by the bundle's own program and children, with none of this checkout's packages.
-Learning takes few steps, on two chats; with --full it is `demo`, which must remember.  Standard
-library only, so that any Python can run it.
+Learning takes few steps, on two chats, and is killed on its way; with --full it is `demo`, which
+must remember, and whose result is written to RESULT.  Standard library only, so that any Python can
+run it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _CHATS = (
      "Line the beds with wire mesh before planting. Traps work best in spring. Some people plant "
      "daffodils, which gophers do not eat."),
 )  # fmt: skip
+_SEED = 332489  # drawn by chance, and the worst of those that were run
 # Enough that every part runs; far too little to remember.
 _SHORT = {
     "epochs": 1,
@@ -99,10 +101,16 @@ def doctor(bundle: Bundle) -> None:
     check("no AVX-512 is asked for", "AVX512" not in said)
 
 
-def learn(bundle: Bundle, full: bool) -> None:
-    if full:
-        result = bundle.rows("demo", "--seed", "7")[-1]
-        check(f"the demo remembers {result['after']:.0%}", result["passed"])
+def demo(bundle: Bundle, out: Path) -> None:
+    """The demo, and `bundle` on what it learned from then on."""
+    result = bundle.rows("demo", "--seed", str(_SEED))[-1]
+    check(f"the demo remembers {result['after']:.0%}", result["passed"])
+    data = Path(bundle.environment["PLUM_DATA_DIR"]) / "demo"
+    bundle.environment["PLUM_DATA_DIR"] = str(data)
+    out.write_text(json.dumps(result), encoding="utf-8")
+
+
+def learn(bundle: Bundle) -> None:
     lines = bundle.scratch / "chats.jsonl"
     with lines.open("w", encoding="utf-8") as stream:
         for title, question, answer in _CHATS:
@@ -181,8 +189,9 @@ def serve(bundle: Bundle) -> None:
 def window(bundle: Bundle, where: str, **extra: str) -> None:
     """Open it, see that it stands and has its children, and close it as a system does."""
     process = bundle.start(**extra)
-    lock, until = bundle.scratch / "data" / "window.lock", time.monotonic() + 120
-    log = bundle.scratch / "data" / "logs"
+    data = Path(bundle.environment["PLUM_DATA_DIR"])
+    lock, until = data / "window.lock", time.monotonic() + 120
+    log = data / "logs"
     while not lock.exists() and time.monotonic() < until and process.poll() is None:
         time.sleep(0.2)
     check(f"the window {where} takes its folder", lock.exists() and process.poll() is None)
@@ -200,10 +209,11 @@ def window(bundle: Bundle, where: str, **extra: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--full", action="store_true", help="learn enough to remember")
+    parser.add_argument("--full", type=Path, metavar="RESULT", help="learn enough to remember")
+    parser.add_argument("--scratch", type=Path, help="an empty folder to work in, which stays")
     arguments = parser.parse_args()
     began = time.monotonic()
-    scratch = Path(tempfile.mkdtemp(prefix="plum-smoke-"))
+    scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="plum-smoke-"))
     try:
         bundle = Bundle(arguments.bundle, scratch)
         version = bundle.run("--version")
@@ -213,7 +223,10 @@ def main() -> None:
             "it chats", bool(bundle.run("chat", "--once", "What is the capital of France?").strip())
         )
         if LEARNS:
-            learn(bundle, arguments.full)
+            if arguments.full:
+                demo(bundle, arguments.full)
+            else:
+                learn(bundle)
             export(bundle)
         serve(bundle)
         if any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")) or not LINUX:
@@ -223,7 +236,8 @@ def main() -> None:
     except BaseException:
         print(f"The data folder and its logs are left in {scratch}.")
         raise
-    shutil.rmtree(scratch, ignore_errors=True)
+    if arguments.scratch is None:
+        shutil.rmtree(scratch, ignore_errors=True)
     print(f"The bundle works ({time.monotonic() - began:.0f} s).")
 
 

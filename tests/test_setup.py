@@ -138,3 +138,30 @@ def test_an_old_python_can_read_the_script() -> None:
     import ast
 
     ast.parse(SCRIPT.read_text(), feature_version=(3, 7))
+
+
+def test_who_says_how_llama_is_compiled_gets_it_so(setup, tmp_path: Path, monkeypatch) -> None:
+    ran: list[tuple[list[str], dict[str, str]]] = []
+
+    def step(text: str, command: list[str], *, may_fail: bool = False, environment=None) -> bool:
+        ran.append((command, environment or {}))
+        return not may_fail  # nothing is there ready-made
+
+    monkeypatch.setattr(setup, "step", step)
+    monkeypatch.setattr(setup.shutil, "which", only("c++"))
+    setup.ENGINE_NOTE = tmp_path / "note"
+    setup.install_engine("-DGGML_NATIVE=OFF")
+    ((command, environment),) = ran
+    # What pip kept of an earlier time may have been compiled otherwise.
+    assert {"--no-cache-dir", "--force-reinstall"} <= set(command)
+    assert "-DGGML_NATIVE=OFF" in environment["CMAKE_ARGS"].split()
+    assert "-DGGML_NATIVE=OFF" in setup.ENGINE_NOTE.read_text().split()
+
+    ran.clear()
+    setup.install_engine("")
+    assert ["--only-binary=llama-cpp-python,numpy" in command for command, _ in ran] == [
+        True,
+        False,
+    ]
+    assert "--no-cache-dir" not in ran[1][0]
+    assert "GGML_NATIVE" not in setup.ENGINE_NOTE.read_text()

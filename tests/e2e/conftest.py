@@ -26,7 +26,7 @@ pytest.register_assert_rewrite("tests.e2e.chatting", "tests.e2e.teaching")
 _LONGEST = 48  # tokens of a reply
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def display() -> Iterator[dict[str, str] | None]:
     """The environment of one child that draws on Xvfb; None: draw in this process.
 
