@@ -21,7 +21,7 @@ import psutil
 
 from plum_desktop.app import curves
 from plum_desktop.app.estimate import Estimates
-from plum_desktop.app.result_card import ResultCard, card_of
+from plum_desktop.app.result_card import ResultCard, card_of, refusal
 from plum_desktop.app.selecting import select
 from plum_desktop.app.serving import Serving
 from plum_desktop.app.stage import stage_worker
@@ -374,9 +374,7 @@ class Job:
         self._parts.serving.invalidate()
         card = card_of(report, len(conversations))
         if card.reasons:
-            message = Sentence(
-                "Not switched on: {reasons}.", reasons=Sentence.joined("; ", card.reasons)
-            )
+            message = refusal(card.reasons)
         elif card.chats == 1:
             message = Sentence("Learned 1 chat; Plum remembers now.")
         else:

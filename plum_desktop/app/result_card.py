@@ -1,10 +1,12 @@
-"""What a finished run came to: what is remembered, what still is, what it cost.  No words."""
+"""What a finished run came to: what is remembered, what still is, what it cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from plum_desktop.base.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class ImportCard:
 
 
 Card = ResultCard | ImportCard
+
+
+def refusal(reasons: Sequence[str]) -> Sentence:
+    """That the gate refused, and why."""
+    return Sentence("Not switched on: {reasons}.", reasons=Sentence.joined("; ", reasons))
 
 
 def card_of(report: Mapping[str, Any], chats: int) -> ResultCard:

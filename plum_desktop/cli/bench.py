@@ -111,7 +111,7 @@ def store(
     session: Session, chats: int, messages: int, characters: int, runs: int, queries: int,
     sealed: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Open, list, search and write, against the bare sqlite3 module."""
+    """Open, list, search and write (200 times at least), against the bare sqlite3 module."""
     from plum_desktop.app.bench import store as measured
     from plum_desktop.app.bench.sample import Size
 

@@ -156,6 +156,8 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
 
 
 def _print_card(card: ResultCard) -> None:
+    from plum_desktop.app.result_card import refusal
+
     chats = f"{card.chats} chat{'' if card.chats == 1 else 's'}"
     title = f"{chats} not switched on" if card.reasons else f"Learned {chats}"
     click.echo(f"{title}  ({duration(card.seconds)})")
@@ -170,7 +172,7 @@ def _print_card(card: ResultCard) -> None:
             click.echo(f"  {name:<19}  {told}")
     click.echo(f"  Otherwise unchanged  {card.unchanged:.0%} of general answers still right")
     if card.reasons:
-        click.echo(f"  Not switched on: {'; '.join(card.reasons)}.")
+        click.echo(f"  {refusal(card.reasons)}")
 
 
 @contextlib.contextmanager

@@ -114,8 +114,8 @@ class _Point(QWidget):
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(12)
-        sign = IconLabel(icon_name, tone="accent", size=20)
-        self._row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
+        self._sign = IconLabel(icon_name, tone="accent", size=20)
+        self._row.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignTop)
         self._words = small(text, tone="plain", wrap=True)
         self._row.addWidget(self._words, 1)
 
@@ -123,4 +123,6 @@ class _Point(QWidget):
         self._words.setText(text)
 
     def add(self, widget: QWidget) -> None:
-        self._row.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
+        """Put it behind the words; it is taller than they are, so all stand in the middle."""
+        self._row.setAlignment(self._sign, Qt.AlignmentFlag.AlignVCenter)
+        self._row.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication
 
-from plum_desktop.app.result_card import Card, ImportCard, ResultCard, Score
+from plum_desktop.app.result_card import Card, ImportCard, ResultCard, Score, refusal
 from plum_desktop.ui.base import words
 
 translate = QCoreApplication.translate  # which lupdate knows by this name
@@ -34,10 +34,7 @@ def title(card: Card) -> str:
 
 def reason(card: Card) -> str:
     """Why the gate refused; empty: it did not."""
-    if not card.reasons:
-        return ""
-    reasons = "; ".join(map(words.said, card.reasons))
-    return translate("card", "Not switched on: {reasons}.").format(reasons=reasons)
+    return words.said(refusal(card.reasons)) if card.reasons else ""
 
 
 def rows(card: Card) -> list[CardRow]:
