@@ -47,9 +47,9 @@ wheel: venv
 bundle: venv
 	@$(BIN)/python packaging/build.py
 
-# Chat, learn, merge, export, the window: all of it inside the bundle.
+# The folder built, and used: chat, learn, merge, export, the window, all of it inside the bundle.
 test-bundle: venv
-	@$(BIN)/python packaging/smoke.py dist/plum-desktop
+	@$(BIN)/pytest -o addopts=--import-mode=importlib -o faulthandler_timeout=0 tests/e2e/test_bundle.py
 
 lint: venv
 	@$(BIN)/ruff check .

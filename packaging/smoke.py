@@ -1,8 +1,8 @@
-"""Use a bundle as a person would: `smoke.py FOLDER [--full RESULT]`, FOLDER the one that was built.
+"""Use a bundle as a person would: `smoke.py FOLDER [--demo SEED RESULT]`, FOLDER what was built.
 
 Version, doctor, chat, learning, merging, exporting, what was exported asked again, the server and
 the window, all by the bundle's own program and children, with none of this checkout's packages.
-Learning takes few steps, on two chats, and is killed on its way; with --full it is `demo`, which
+Learning takes few steps, on two chats, and is killed on its way; with --demo it is `demo`, which
 must remember, and whose result is written to RESULT.  Standard library only, so that any Python can
 run it.
 """
@@ -32,7 +32,6 @@ _CHATS = (
      "Line the beds with wire mesh before planting. Traps work best in spring. Some people plant "
      "daffodils, which gophers do not eat."),
 )  # fmt: skip
-_SEED = 332489  # drawn by chance, and the worst of those that were run
 # Enough that every part runs; far too little to remember.
 _SHORT = {
     "epochs": 1,
@@ -101,9 +100,9 @@ def doctor(bundle: Bundle) -> None:
     check("no AVX-512 is asked for", "AVX512" not in said)
 
 
-def demo(bundle: Bundle, out: Path) -> None:
+def demo(bundle: Bundle, seed: str, out: Path) -> None:
     """The demo, and `bundle` on what it learned from then on."""
-    result = bundle.rows("demo", "--seed", str(_SEED))[-1]
+    result = bundle.rows("demo", "--seed", seed)[-1]
     check(f"the demo remembers {result['after']:.0%}", result["passed"])
     data = Path(bundle.environment["PLUM_DATA_DIR"]) / "demo"
     bundle.environment["PLUM_DATA_DIR"] = str(data)
@@ -209,7 +208,9 @@ def window(bundle: Bundle, where: str, **extra: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--full", type=Path, metavar="RESULT", help="learn enough to remember")
+    parser.add_argument(
+        "--demo", nargs=2, metavar=("SEED", "RESULT"), help="learn enough to remember"
+    )
     parser.add_argument("--scratch", type=Path, help="an empty folder to work in, which stays")
     arguments = parser.parse_args()
     began = time.monotonic()
@@ -223,8 +224,8 @@ def main() -> None:
             "it chats", bool(bundle.run("chat", "--once", "What is the capital of France?").strip())
         )
         if LEARNS:
-            if arguments.full:
-                demo(bundle, arguments.full)
+            if arguments.demo:
+                demo(bundle, arguments.demo[0], Path(arguments.demo[1]))
             else:
                 learn(bundle)
             export(bundle)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,28 +23,27 @@ from plum_desktop.ui.base.theme import apply_theme
 from plum_desktop.ui.window import MainWindow
 from tests.e2e.hands import Hands
 
-pytest.register_assert_rewrite("tests.e2e.chatting", "tests.e2e.teaching")
+pytest.register_assert_rewrite("tests.e2e.chatting", "tests.e2e.remembered", "tests.e2e.teaching")
 
 _LONGEST = 48  # tokens of a reply
+_PR_SET_PDEATHSIG = 1
 
 
 @pytest.fixture(scope="module")
 def display() -> Iterator[dict[str, str] | None]:
-    """The environment of one child that draws on Xvfb; None: draw in this process.
+    """The environment of children that draw on Xvfb; None: draw in this process.
 
     That is so where Qt has a display already, and where there is no Xvfb, or not what Qt's
     xcb plug-in needs beside it.
     """
-    program = shutil.which("Xvfb")
+    program = shutil.which("Xvfb") if sys.platform.startswith("linux") else None
     if os.environ["QT_QPA_PLATFORM"] != "offscreen" or program is None or not _xcb_loads():
         yield None
         return
     read, write = os.pipe()
     server = subprocess.Popen(
-        # -terminate: it leaves with its only client, should these tests be killed.
-        [program, "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp",
-         "-terminate"],
-        pass_fds=[write], stderr=subprocess.DEVNULL,
+        [program, "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+        pass_fds=[write], stderr=subprocess.DEVNULL, preexec_fn=_end_with_its_parent,
     )  # fmt: skip
     os.close(write)
     try:
@@ -53,6 +54,11 @@ def display() -> Iterator[dict[str, str] | None]:
     finally:
         server.terminate()
         server.wait()
+
+
+def _end_with_its_parent() -> None:
+    """Should these tests be killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _xcb_loads() -> bool:

@@ -52,7 +52,9 @@ def test_reply_streams_and_repeats(engine):
     assert first.completion_tokens == 12
     assert first.prompt_tokens == engine.count(HELLO) == len(engine.render(HELLO))
     assert 0 < first.first_token_s <= first.seconds
-    assert ask(engine).text == first.text
+    # From then on all but the last token is in the cache.  Computed alone it is rounded otherwise
+    # than among others, on processors without AVX-512, so the first reply may be another one.
+    assert ask(engine).text == ask(engine).text
 
 
 def test_a_reply_that_has_begun_is_gone_on_with(engine):
@@ -243,10 +245,10 @@ def test_logits_and_topk_agree(engine, tmp_path):
     after = int(found["ids"][len(rows[0]) - 1, 0])
     assert engine.tokenize(ask(engine, max_tokens=1).text) == [after]
 
-    assert engine.logits(rows, logits, from_position=[len(rows[0]) - 1, 2]) == len(rows[1]) - 1
+    assert engine.logits(rows, logits, from_position=[len(rows[0]) - 2, 2]) == len(rows[1])
     part = np.load(logits)
-    np.testing.assert_allclose(part[0], table[len(rows[0]) - 1], atol=1e-3)
-    np.testing.assert_allclose(part[1:], table[len(rows[0]) + 2 :], atol=1e-3)
+    np.testing.assert_allclose(part[:2], table[len(rows[0]) - 2 : len(rows[0])], atol=1e-3)
+    np.testing.assert_allclose(part[2:], table[len(rows[0]) + 2 :], atol=1e-3)
 
 
 @pytest.mark.parametrize("row", [[], [49152], [5] * 2000])
