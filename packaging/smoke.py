@@ -187,10 +187,11 @@ def serve(bundle: Bundle) -> None:
 
 def window(bundle: Bundle, where: str, **extra: str) -> None:
     """Open it, see that it stands and has its children, and close it as a system does."""
-    process = bundle.start(**extra)
     data = Path(bundle.environment["PLUM_DATA_DIR"])
-    lock, until = data / "window.lock", time.monotonic() + 120
-    log = data / "logs"
+    lock, log = data / "window.lock", data / "logs"
+    lock.unlink(missing_ok=True)  # which an earlier window leaves
+    process = bundle.start(**extra)
+    until = time.monotonic() + 120
     while not lock.exists() and time.monotonic() < until and process.poll() is None:
         time.sleep(0.2)
     check(f"the window {where} takes its folder", lock.exists() and process.poll() is None)
