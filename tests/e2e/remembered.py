@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,6 @@ from typing import Any
 from tests.e2e import stock
 
 SEED = 332489  # drawn by chance, and the worst of those that were run
-
-
-def on_one_core() -> None:
-    """Beside another worker's tests: threads that wait for one another, and share their core with
-    somebody else, take longer than one thread."""
-    if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def require_remembered(result: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.remembered import SEED, on_one_core, require_remembered
+from tests.e2e.remembered import SEED, require_remembered
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "dist" / ("Plum Desktop.app" if sys.platform == "darwin" else "plum-desktop")
@@ -26,7 +26,6 @@ def _packaging(script: str, *arguments: str | Path, **options: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        preexec_fn=on_one_core,
         env={**os.environ, **options},
     )
     assert done.returncode == 0, done.stdout
