@@ -14,6 +14,7 @@ import filecmp
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,9 +32,9 @@ ENGINE_NOTE = Path(sys.prefix) / "setup-engine"  # how scripts/setup.py compiled
 BUNDLE = ROOT / "dist" / "plum-desktop"
 PYINSTALLER = "pyinstaller==6.22.3"
 # Not what this machine can do, but AVX2 and FMA on x86-64: any computer since 2013 or so.
-# LLAVA_BUILD is half of the compiling, for pictures that nothing here looks at.
 ANY_COMPUTER = "-DGGML_NATIVE=OFF"
-PORTABLE = f"{ANY_COMPUTER} -DLLAVA_BUILD=OFF"
+LEFT_OUT = ROOT / "scripts" / "llama.cmake"  # of llama.cpp, as scripts/setup.py has it too
+PORTABLE = f"{ANY_COMPUTER} {shlex.quote(f'-DCMAKE_PROJECT_INCLUDE={LEFT_OUT.as_posix()}')}"
 # PyTorch has no wheels for Intel Macs.
 LEARNS = not (sys.platform == "darwin" and platform.machine() == "x86_64")
 _MOST = 1_300_000_000  # bytes on the disk; more means that something came along unasked

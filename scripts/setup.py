@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ LOG = VENV / "setup.log"
 STAMP = VENV / "setup-stamp"
 QT_STAMP = VENV / "setup-qt"
 ENGINE_NOTE = VENV / "setup-engine"  # how llama.cpp was compiled here
+LEFT_OUT = ROOT / "scripts" / "llama.cmake"  # of llama.cpp
 OLDEST, NEWEST = (3, 11), (3, 14)
 
 LEAST_SPACE = 4_000_000_000  # bytes: what stays, and what downloading and compiling take meanwhile
@@ -127,7 +129,7 @@ def require_venv() -> None:
 def fingerprint() -> str:
     """Changes when another set-up is due: other pins, another Python, or a moved checkout."""
     digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
-    for part in ("pyproject.toml", "constraints.txt", "scripts/setup.py"):
+    for part in ("pyproject.toml", "constraints.txt", "scripts/setup.py", "scripts/llama.cmake"):
         digest.update((ROOT / part).read_bytes())
     return digest.hexdigest()
 
@@ -252,8 +254,7 @@ def install_engine(how: str) -> None:
     ):
         return
     require_compiler()
-    # LLAVA_BUILD is half of the compiling, for pictures that nothing here looks at.
-    wanted = f"{how} -DLLAVA_BUILD=OFF".strip()
+    wanted = f"{how} {shlex.quote(f'-DCMAKE_PROJECT_INCLUDE={LEFT_OUT.as_posix()}')}".strip()
     step(
         f"{text}, compiled here (minutes)",
         pip(*anew, "llama-cpp-python"),

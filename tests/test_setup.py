@@ -123,7 +123,8 @@ def test_a_disk_too_full_for_the_log(setup, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_changed_pins_ask_for_another_setup(setup, tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "constraints.txt", "scripts/setup.py"):
+    names = ("pyproject.toml", "constraints.txt", "scripts/setup.py", "scripts/llama.cmake")
+    for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     setup.ROOT = tmp_path
@@ -155,6 +156,8 @@ def test_who_says_how_llama_is_compiled_gets_it_so(setup, tmp_path: Path, monkey
     # What pip kept of an earlier time may have been compiled otherwise.
     assert {"--no-cache-dir", "--force-reinstall"} <= set(command)
     assert "-DGGML_NATIVE=OFF" in environment["CMAKE_ARGS"].split()
+    include = environment["CMAKE_ARGS"].split("-DCMAKE_PROJECT_INCLUDE=")[1]
+    assert Path(include).is_file()
     assert "-DGGML_NATIVE=OFF" in setup.ENGINE_NOTE.read_text().split()
 
     ran.clear()
