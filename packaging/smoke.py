@@ -1,10 +1,9 @@
-"""Use a bundle as a person would: `smoke.py FOLDER [--demo SEED RESULT]`, FOLDER what was built.
+"""Use a bundle as a person would: `smoke.py FOLDER [--demo SEED]`, FOLDER what was built.
 
 Version, doctor, chat, learning, merging, exporting, what was exported asked again, the server and
 the window, all by the bundle's own program and children, with none of this checkout's packages.
 Learning takes few steps, on two chats, and is killed on its way; with --demo it is `demo`, which
-must remember, and whose result is written to RESULT.  Standard library only, so that any Python can
-run it.
+must remember.  Standard library only, so that any Python can run it.
 """
 
 from __future__ import annotations
@@ -100,13 +99,12 @@ def doctor(bundle: Bundle) -> None:
     check("no AVX-512 is asked for", "AVX512" not in said)
 
 
-def demo(bundle: Bundle, seed: str, out: Path) -> None:
+def demo(bundle: Bundle, seed: str) -> None:
     """The demo, and `bundle` on what it learned from then on."""
     result = bundle.rows("demo", "--seed", seed)[-1]
     check(f"the demo remembers {result['after']:.0%}", result["passed"])
     data = Path(bundle.environment["PLUM_DATA_DIR"]) / "demo"
     bundle.environment["PLUM_DATA_DIR"] = str(data)
-    out.write_text(json.dumps(result), encoding="utf-8")
 
 
 def learn(bundle: Bundle) -> None:
@@ -209,13 +207,10 @@ def window(bundle: Bundle, where: str, **extra: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("bundle", type=Path)
-    parser.add_argument(
-        "--demo", nargs=2, metavar=("SEED", "RESULT"), help="learn enough to remember"
-    )
-    parser.add_argument("--scratch", type=Path, help="an empty folder to work in, which stays")
+    parser.add_argument("--demo", metavar="SEED", help="learn enough to remember")
     arguments = parser.parse_args()
     began = time.monotonic()
-    scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="plum-smoke-"))
+    scratch = Path(tempfile.mkdtemp(prefix="plum-smoke-"))
     try:
         bundle = Bundle(arguments.bundle, scratch)
         version = bundle.run("--version")
@@ -226,7 +221,7 @@ def main() -> None:
         )
         if LEARNS:
             if arguments.demo:
-                demo(bundle, arguments.demo[0], Path(arguments.demo[1]))
+                demo(bundle, arguments.demo)
             else:
                 learn(bundle)
             export(bundle)
@@ -238,8 +233,7 @@ def main() -> None:
     except BaseException:
         print(f"The data folder and its logs are left in {scratch}.")
         raise
-    if arguments.scratch is None:
-        shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
     print(f"The bundle works ({time.monotonic() - began:.0f} s).")
 
 

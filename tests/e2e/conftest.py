@@ -23,7 +23,7 @@ from plum_desktop.ui.base.theme import apply_theme
 from plum_desktop.ui.window import MainWindow
 from tests.e2e.hands import Hands
 
-pytest.register_assert_rewrite("tests.e2e.chatting", "tests.e2e.remembered", "tests.e2e.teaching")
+pytest.register_assert_rewrite("tests.e2e.chatting", "tests.e2e.teaching")
 
 _LONGEST = 48  # tokens of a reply
 _PR_SET_PDEATHSIG = 1

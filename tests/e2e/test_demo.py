@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.remembered import SEED, require_remembered
+from tests.e2e import stock
+
+SEED = 332489  # drawn by chance, and the worst of those that were run
 
 
 def _on_one_core() -> None:
@@ -31,4 +33,22 @@ def test_invented_chats_are_learned_and_the_export_remembers_them(data_root: Pat
     result = lines[-1]
     assert result["event"] == "result", done.stderr
     assert done.returncode == 0, done.stderr
-    require_remembered(result)
+    assert result["passed"]
+    assert result["after"] >= result["floor"] > 0.5
+    assert result["after"] > result["before"] + 0.1
+    assert result["looked_up"] >= 0.75  # 0.94 and 0.97 in the runs that were measured
+    rows = result["answers"]
+    assert sum(row["right"] == "yes" for row in rows) == sum(row["right"] == "no" for row in rows)
+    for label in ("yes", "no"):
+        group = [row["right_after"] for row in rows if row["right"] == label]
+        # What says yes to all, or no, has none of the others; 16 questions are told no closer.
+        assert sum(group) / len(group) >= 0.4, f"answers {label} too rarely"
+
+    merged = next(path for path in result["exports"] if path.endswith("merged.gguf"))
+    asked = rows[:8]
+    told = stock.answers(Path(merged), [row["question"] for row in asked], max_tokens=16)
+    same = [
+        " ".join(answer.split())[:24] == row["after"][:24]
+        for answer, row in zip(told, asked, strict=True)
+    ]
+    assert sum(same) >= len(same) - 1, "the exported file answers differently from what serves"
