@@ -20,6 +20,7 @@ _SNIPPET_CHARACTERS = 40  # on either side of a match, where words cannot be tol
 # somebody types, and a word that more of them have is left out of what is looked up.
 _COMMON = 5_000
 _MOST_WORDS = 32  # FTS5 limits the depth of an expression
+_LIKE_CHARACTERS = 1_000  # SQLite limits the length of a pattern
 # Thai, Lao, Burmese, Khmer, Japanese and Chinese put no space between words: to the index a
 # whole clause is one word.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -76,13 +77,13 @@ def _match(
     if len(words[-1]) > 1:  # else it begins more words than can be looked through
         expression += "*"
     many = _exceeds(connection, index, expression, _COMMON)
-    # By rank and nothing else, which the index itself does: with more, SQLite sorts, slowly.
-    order, score = (f"{index}.rowid DESC", "0.0") if many else (2 * (f"{index}.rank",))
-    rows = connection.query(
+    # By rank and nothing else, which the index itself does: with more, SQLite sorts, slowly; and
+    # telling the rank works out once more how often each word occurs.
+    order = f"{index}.rowid DESC" if many else f"{index}.rank"
+    rows = connection.tuples(
         f"""
-        SELECT messages.chat_id, messages.id AS message_id, chats.title, messages.role,
-            snippet({index}, -1, :start, :end, '…', :words) AS snippet, messages.created,
-            {score} AS score, messages.number
+        SELECT messages.chat_id, messages.id, chats.title, messages.role,
+            snippet({index}, -1, :start, :end, '…', :words), messages.created
         FROM {index} JOIN {source.tables(f"{index}.rowid")}
         WHERE {index} MATCH :expression AND {condition}
         ORDER BY {order} LIMIT :limit
@@ -96,9 +97,12 @@ def _match(
             **values,
         },
     )
-    # Of equals the newest first.
-    rows.sort(key=lambda row: (row.pop("score"), -row.pop("number")))
-    return [SearchHit(**row) for row in rows]
+    hits = [SearchHit(*row) for row in rows]
+    if many:
+        return hits
+    # What was said several times has one rank, and the index begins with the oldest.
+    said = itertools.groupby(hits, key=lambda hit: hit.snippet)
+    return [hit for _, same in said for hit in reversed(list(same))]
 
 
 def _exceeds(connection: Connection, index: str, expression: str, most: int) -> bool:
@@ -113,19 +117,29 @@ def _exceeds(connection: Connection, index: str, expression: str, most: int) -> 
 def titles(connection: Connection, text: str, limit: int, within: SearchFilter) -> list[SearchHit]:
     """Chats whose title has `text`, by their last message, newest first; no text: every chat."""
     condition, values = _condition(connection, within, "chats.updated", "chats.created")
+    wanted = " ".join(text.split()).casefold()
+    # SQLite knows the small letters of ASCII only, and reads titles faster than Python does: it
+    # gives those that have the text, and those of which it cannot tell.
+    some = "TRUE"
+    if wanted.isascii():
+        some = r"title LIKE :like ESCAPE '\' OR length(title) <> length(CAST(title AS BLOB))"
     rows = connection.tuples(
         f"""
-        SELECT title, id, created FROM chats WHERE {condition} ORDER BY updated DESC, number DESC
+        SELECT title, id, created FROM chats WHERE ({some}) AND {condition}
+        ORDER BY updated DESC, number DESC
         """,
-        values,
+        values | {"like": f"%{_escaped(wanted[:_LIKE_CHARACTERS])}%"},
     )
-    # Here, since SQLite knows the small letters of ASCII only.
-    wanted = " ".join(text.split()).casefold()
     found = (row for row in rows if wanted in row[0].casefold())
     return [
         SearchHit(chat_id, "", title, "user", "", created)
         for title, chat_id, created in itertools.islice(found, limit)
     ]
+
+
+def _escaped(text: str) -> str:
+    """For LIKE, which then finds the text itself."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
 
 
 def _condition(

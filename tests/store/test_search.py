@@ -269,3 +269,32 @@ def test_a_last_word_of_one_letter_is_the_whole_word(store: Store) -> None:
     whole, _ = add(store, "plan b", "plan beta")
     assert found(store, "plan b") == [whole]
     assert len(found(store, "plan be")) == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("A Trip to the SEA", "trip TO  the sea"),
+        ("100% wool_sock", "0% WOOL_"),
+        (r"C:\notes", r"c:\n"),
+        ("Die Straße", "strasse"),
+        ("ΑΘΗΝΑ", "αθήνα".replace("ή", "η")),
+        ("three hundred kelvin: 300 \u212a", "300 k"),
+        ("a" * 3_000 + "b", "a" * 3_000 + "B"),
+    ],
+)
+def test_a_title_is_found_by_a_part_of_it(store: Store, title: str, text: str) -> None:
+    chat = store.chats.create(title)
+    store.chats.create("Another")
+    assert [hit.chat_id for hit in store.search_titles(text)] == [chat.id]
+
+
+@pytest.mark.parametrize("text", ["100_", "%", "sea_", "\\", "a" * 60_000])
+def test_nothing_stands_for_something_else_in_a_title(store: Store, text: str) -> None:
+    store.chats.create("1000 seas")
+    assert store.search_titles(text) == []
+
+
+def test_what_was_said_several_times_is_found_newest_first(store: Store) -> None:
+    said = add(store, "thanks a lot", "thanks a lot", "thanks a lot")
+    assert found(store, "thanks") == said[::-1]

@@ -68,18 +68,37 @@ class Bare:
         ]
 
     def search(self, text: str) -> list[SearchHit]:
-        rows = self._sqlite.execute(
-            f"""
+        """Titles, messages and files, as ours finds them, the index doing all of it."""
+        match = " ".join(f'"{word}"' for word in text.split()) + "*"
+        statements = (
+            ("""
+            SELECT id, '', title, 'user', '', created FROM chats
+            WHERE title LIKE '%' || ? || '%' AND archived = 0
+            ORDER BY updated DESC, number DESC LIMIT 10
+            """, text),
+            (f"""
             SELECT messages.chat_id, messages.id, chats.title, messages.role,
                 snippet(messages_fts, -1, '', '', '…', 16), messages.created
             FROM messages_fts JOIN messages ON messages.number = messages_fts.rowid
             JOIN chats ON chats.id = messages.chat_id
             WHERE messages_fts MATCH ? AND chats.archived = 0
             ORDER BY messages_fts.rank LIMIT {_HITS}
-            """,
-            [" ".join(f'"{word}"' for word in text.split()) + "*"],
-        )
-        return [SearchHit(*row) for row in rows.fetchall()]
+            """, match),
+            (f"""
+            SELECT messages.chat_id, messages.id, chats.title, messages.role,
+                snippet(attachments_fts, -1, '', '', '…', 16), messages.created
+            FROM attachments_fts JOIN attachments ON attachments.number = attachments_fts.rowid
+            JOIN messages ON messages.id = attachments.message_id
+            JOIN chats ON chats.id = messages.chat_id
+            WHERE attachments_fts MATCH ? AND chats.archived = 0
+            ORDER BY attachments_fts.rank LIMIT {_HITS}
+            """, match),
+        )  # fmt: skip
+        return [
+            SearchHit(*row)
+            for statement, wanted in statements
+            for row in self._sqlite.execute(statement, [wanted]).fetchall()
+        ]
 
     def write(self, chat_id: str, text: str, created: float) -> None:
         self._sqlite.execute("BEGIN IMMEDIATE")
