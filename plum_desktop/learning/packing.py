@@ -23,6 +23,16 @@ _PADDING, _NO_PREFIX = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A block of a pack: how many places it has, and the number of the span before it that is
+    its prefix.
+    """
+
+    length: int
+    prefix: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Packs:
     """A batch of packed sequences, B of length L.
 
@@ -55,6 +65,17 @@ class Packs:
             seen &= self.positions[:, :, None] - self.positions[:, None, :] < window
         return seen
 
+    def spans(self, pack: int) -> list[Span]:
+        """The blocks of one pack that have places, in order; its padding is the last."""
+        block, prefix = self.block[pack], self.prefix[pack]
+        starts = np.flatnonzero(np.diff(block, prepend=_NO_PREFIX))
+        lengths = np.diff(starts, append=len(block))
+        order = {int(block[start]): number for number, start in enumerate(starts)}
+        return [
+            Span(int(length), order.get(int(prefix[start])))
+            for start, length in zip(starts, lengths, strict=True)
+        ]
+
 
 @dataclass(slots=True)
 class _Pack:
@@ -64,9 +85,14 @@ class _Pack:
     groups: dict[tuple[int, bytes], list[Row]] = field(default_factory=dict)
 
 
-def pack(rows: Sequence[Row], longest: int = 512) -> Packs:
-    """Pack `rows` into sequences of `longest` tokens, or as many as the longest row has."""
+def pack(rows: Sequence[Row], longest: int | None = 512) -> Packs:
+    """Pack `rows` into sequences of `longest` tokens, or as many as the longest row has.
+
+    None: all of them into one.
+    """
     keyed = _by_prefix(rows)
+    if longest is None:
+        return _lay_out(_fill(keyed, sum(len(row.ids) for row in rows)))
     longest = max(longest, *(len(row.ids) for row in rows))
     packs = _fill(keyed, longest)
     # As short as the same number of packs can be, since all are padded to the longest.

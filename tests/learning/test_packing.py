@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,7 +128,6 @@ def trainer(monkeypatch_module, starter: Path):
         vocab_size=VOCABULARY, hidden_size=64, intermediate_size=96, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
         initializer_range=0.2, tie_word_embeddings=True, use_cache=False,
-        attn_implementation="eager",
     )  # fmt: skip
     base = LlamaForCausalLM(config).float().requires_grad_(False).train()
     monkeypatch_module.setattr(torch_peft, "load_base", lambda path, dtype, packed: base)
@@ -174,15 +174,38 @@ def alone(trainer, one: Row):
     """Logits (n, vocabulary) of one row, as transformers computes it with nothing packed."""
     import torch
 
-    return trainer.model(torch.from_numpy(one.ids.astype(np.int64))[None]).logits[0]
+    base = trainer.model.get_base_model()
+    packed = base.config._attn_implementation
+    base.set_attn_implementation("eager")
+    try:
+        return trainer.model(torch.from_numpy(one.ids.astype(np.int64))[None]).logits[0]
+    finally:
+        base.set_attn_implementation(packed)
 
 
+@pytest.fixture(params=["each row by itself", "every place with every other"])
+def attention(request, trainer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As the trainer attends on a CPU, and on a GPU."""
+    base = trainer.model.get_base_model()
+    by_row = base.config._attn_implementation
+    if request.param == "every place with every other":
+        monkeypatch.setattr(trainer, "_by_row", False)
+        base.set_attn_implementation("sdpa")
+    yield
+    base.set_attn_implementation(by_row)
+
+
+def packs_of(trainer, rows: list[Row], longest: int = 512):
+    return pack(rows, None if trainer._by_row else longest)
+
+
+@pytest.mark.usefixtures("attention")
 @pytest.mark.parametrize("longest", [48, 192])
 def test_logits_of_packed_rows_are_those_of_each_row_alone(trainer, longest: int) -> None:
     import torch
 
     rows = lessons()
-    packs = pack(rows, longest)
+    packs = packs_of(trainer, rows, longest)
     with torch.no_grad():
         packed = trainer._logits(trainer._hidden(packs), packs.source)
         expected = {}
@@ -218,11 +241,12 @@ def agree(one: dict, other: dict) -> None:
         torch.testing.assert_close(gradient, other[name], rtol=1e-3, atol=1e-4 * scale)
 
 
+@pytest.mark.usefixtures("attention")
 def test_loss_and_gradients_are_those_of_the_rows_alone(trainer) -> None:
     import torch
 
     rows = lessons()
-    packs = pack([*rows, *lessons(anchor=True)])  # as a step has them
+    packs = packs_of(trainer, [*rows, *lessons(anchor=True)])  # as a step has them
     loss, unlearned = trainer._cross_entropy(trainer._hidden(packs), packs)
     unlearned.backward()  # a fresh model is certain of nothing, so this is the whole
     packed = gradients(trainer)
@@ -239,11 +263,12 @@ def test_loss_and_gradients_are_those_of_the_rows_alone(trainer) -> None:
     agree(packed, gradients(trainer))
 
 
+@pytest.mark.usefixtures("attention")
 def test_divergence_and_its_gradients_are_those_of_the_anchors_alone(trainer) -> None:
     import torch
 
     rows = lessons(anchor=True)
-    packs = pack([*rows, *lessons()])
+    packs = packs_of(trainer, [*rows, *lessons()])
     value = trainer._divergence(trainer._hidden(packs), packs)
     value.backward()
     packed = gradients(trainer)
@@ -272,6 +297,6 @@ def test_a_base_that_agrees_with_its_anchors_diverges_nowhere(trainer) -> None:
             top = alone(trainer, one).log_softmax(-1).topk(TOP)
         targets = Targets(top.indices.numpy().astype(np.int32), top.values.numpy())
         rows.append(replace(one, targets=targets))
-    packs = pack(rows)
+    packs = packs_of(trainer, rows)
     value = trainer._divergence(trainer._hidden(packs), packs)
     assert value.item() == pytest.approx(0.0, abs=1e-5)

@@ -25,7 +25,7 @@ from plum_desktop.base.sealing import seal_of
 from plum_desktop.learning.packing import Packs, pack
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Row
-from plum_desktop.learning.trainers import Between, StepResult, at_once
+from plum_desktop.learning.trainers import Between, StepResult, at_once, torch_attention
 from plum_desktop.learning.trainers.torch_gguf import load_base
 from plum_desktop.models.fit import Hold, Shape, choose_hold, memory
 from plum_desktop.models.header import GGUFHeader, read_header
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 _TRIED = (512, 640, 1536)  # a product by which number types are compared: some tens of ms
 _TRIES = 6
 _FASTER = 1.3  # so that a busy machine's noise does not decide
+_LONGEST = 512  # tokens of a pack whose every place is set against every other
 _ROWS = 128  # the vocabulary's layer is computed for a multiple of so many places
 
 
@@ -102,6 +103,10 @@ class TorchTrainer:
         header = read_header(model)
         self.hold = hold or best_hold(header, self.device, self.dtype)
         base = load_base(model, self.dtype, packed=self.hold != "floats").to(self.device)
+        self._by_row = self.device.type == "cpu"  # a GPU would be kept busy by so many small ones
+        if self._by_row:
+            torch_attention.register()
+            base.set_attn_implementation(torch_attention.NAME)
         self._between: Between = at_once
         for layer in base.model.layers:
             layer.register_forward_hook(self._on_layer)
@@ -134,7 +139,7 @@ class TorchTrainer:
     ) -> StepResult:
         """`between` is called between the model's layers, forward and backward."""
         self._between = between
-        packs = pack(rows)
+        packs = pack(rows, None if self._by_row else _LONGEST)
         hidden = self._hidden(packs)
         total = torch.zeros((), device=self.device)
         loss = drift = 0.0
@@ -172,19 +177,23 @@ class TorchTrainer:
 
     def _hidden(self, packs: Packs) -> torch.Tensor:
         """Last hidden states of a batch of packs, flat: (B * L, width)."""
-        config = self.model.config
-        mask: Any = self._mask(packs)
-        if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
-            near = self._mask(packs, config.sliding_window)
-            mask = {"full_attention": mask, "sliding_attention": near}
+        seen = {"spans": packs.spans(0)} if self._by_row else {"attention_mask": self._masks(packs)}
         output = self.model.get_base_model().model(
             input_ids=torch.from_numpy(packs.ids).to(self.device),
             position_ids=torch.from_numpy(packs.positions).to(self.device),
-            attention_mask=mask,
             use_cache=False,
+            **seen,
         )
         hidden: torch.Tensor = output.last_hidden_state
         return hidden.flatten(0, 1)
+
+    def _masks(self, packs: Packs) -> Any:
+        """What is added to attention: of a model whose layers differ, by the kind of layer."""
+        config, mask = self.model.config, self._mask(packs)
+        if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+            near = self._mask(packs, config.sliding_window)
+            return {"full_attention": mask, "sliding_attention": near}
+        return mask
 
     def _mask(self, packs: Packs, window: int | None = None) -> torch.Tensor:
         """(B, 1, L, L): what is added to attention, nothing where it may look."""
