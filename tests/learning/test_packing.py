@@ -189,14 +189,14 @@ def attention(request, trainer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     base = trainer.model.get_base_model()
     by_row = base.config._attn_implementation
     if request.param == "every place with every other":
-        monkeypatch.setattr(trainer, "_by_row", False)
+        monkeypatch.setattr(trainer, "_longest", 512)
         base.set_attn_implementation("sdpa")
     yield
     base.set_attn_implementation(by_row)
 
 
 def packs_of(trainer, rows: list[Row], longest: int = 512):
-    return pack(rows, None if trainer._by_row else longest)
+    return pack(rows, trainer._longest and longest)
 
 
 @pytest.mark.usefixtures("attention")
@@ -247,7 +247,8 @@ def test_loss_and_gradients_are_those_of_the_rows_alone(trainer) -> None:
 
     rows = lessons()
     packs = packs_of(trainer, [*rows, *lessons(anchor=True)])  # as a step has them
-    loss, unlearned = trainer._cross_entropy(trainer._hidden(packs), packs)
+    sums = trainer._cross_entropy(trainer._hidden(packs), packs)
+    loss, unlearned = (each / packs.weight.sum() for each in sums)
     unlearned.backward()  # a fresh model is certain of nothing, so this is the whole
     packed = gradients(trainer)
     each, weights = [], []
@@ -269,7 +270,7 @@ def test_divergence_and_its_gradients_are_those_of_the_anchors_alone(trainer) ->
 
     rows = lessons(anchor=True)
     packs = packs_of(trainer, [*rows, *lessons()])
-    value = trainer._divergence(trainer._hidden(packs), packs)
+    value = trainer._divergence(trainer._hidden(packs), packs) / len(packs.anchors)
     value.backward()
     packed = gradients(trainer)
     each = []
@@ -298,5 +299,30 @@ def test_a_base_that_agrees_with_its_anchors_diverges_nowhere(trainer) -> None:
         targets = Targets(top.indices.numpy().astype(np.int32), top.values.numpy())
         rows.append(replace(one, targets=targets))
     packs = packs_of(trainer, rows)
-    value = trainer._divergence(trainer._hidden(packs), packs)
+    value = trainer._divergence(trainer._hidden(packs), packs) / len(packs.anchors)
     assert value.item() == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize(("window", "softcap"), [(None, None), (7, None), (None, 2.0), (7, 2.0)])
+def test_attending_by_row_is_attending_to_what_may_be_seen(window, softcap) -> None:
+    """Also where layers see the nearest places only, and cap what they attend by, as Gemma does."""
+    import torch
+
+    from plum_desktop.learning.trainers.torch_attention import attend
+
+    packs = pack(lessons(), None)
+    length = packs.ids.shape[1]
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, heads, length, 16) for heads in (4, 2, 2))
+    by_row, _ = attend(
+        torch.nn.Module(), q, k, v, None, scaling=0.5, spans=packs.spans(0),
+        sliding_window=window, softcap=softcap,
+    )  # fmt: skip
+    scores = q @ k.repeat_interleave(2, 1).transpose(2, 3) * 0.5
+    if softcap:
+        scores = torch.tanh(scores / softcap) * softcap
+    seen = torch.from_numpy(packs.visible(window))[:, None]
+    whole = scores.masked_fill(~seen, -torch.inf).softmax(-1) @ v.repeat_interleave(2, 1)
+    real = torch.from_numpy(packs.block[0] >= 0)
+    torch.testing.assert_close(by_row[0][real], whole.transpose(1, 2)[0][real])
+    assert by_row.isfinite().all()

@@ -54,9 +54,11 @@ def make(torch_peft, base: Path, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(torch_peft, "best_device", lambda: torch.device("cpu"))
 
-    def build(recipe: Recipe = RECIPE, parent: Path | None = None, dtype=torch.float32):
+    def build(
+        recipe: Recipe = RECIPE, parent: Path | None = None, dtype=torch.float32, threads: int = 1
+    ):
         monkeypatch.setattr(torch_peft, "best_dtype", lambda device: dtype)
-        return torch_peft.TorchTrainer(base, recipe, parent, 1)
+        return torch_peft.TorchTrainer(base, recipe, parent, threads)
 
     return build
 
@@ -117,6 +119,26 @@ def test_a_step_reports_what_it_saw(make) -> None:
     assert (only.loss, only.tokens) == (0.0, 4 * 24)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_a_step_in_shares_is_the_step_of_the_whole(make, threads: int) -> None:
+    import torch
+
+    one, several = make(), make(threads=threads)
+    rows = [*lessons(0), *lessons(1), *anchors(one)]
+    for _ in range(3):
+        whole, shared = one.step(rows, 1e-3), several.step(rows, 1e-3)
+        assert shared.loss == pytest.approx(whole.loss, rel=1e-4)
+        assert shared.drift == pytest.approx(whole.drift, rel=1e-3, abs=1e-6)
+    for name, tensor in one.master.items():
+        # Adam's first steps are as long for the smallest gradient, whose sign may be a rounding.
+        off = (several.master[name] - tensor).abs()
+        assert off.mean() < 0.01 * 3e-3, name
+    # More of them than rows, and one in which nothing is taught.
+    torch.testing.assert_close(
+        several.step(rows[:1], 0.0).loss, one.step(rows[:1], 0.0).loss, rtol=1e-3, atol=1e-5
+    )
+
+
 def test_it_can_be_held_up_between_layers_and_ended_there(make) -> None:
     import torch
 
@@ -136,6 +158,32 @@ def test_it_can_be_held_up_between_layers_and_ended_there(make) -> None:
         with pytest.raises(Cancelled):
             asked.step(lessons(), 5e-3, between)
     assert all(torch.equal(asked.master[name], tensor) for name, tensor in before.items())
+
+
+def test_shares_are_held_up_and_ended_together(make) -> None:
+    import threading
+    import time
+
+    import torch
+
+    trainer = make(threads=2)
+    before = {name: tensor.clone() for name, tensor in trainer.master.items()}
+    inside, most = 0, 0
+
+    def between() -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.01)
+        inside -= 1
+        if threading.current_thread().name.startswith("share"):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        trainer.step([*lessons(0), *lessons(1)], 5e-3, between)
+    assert (most, inside) == (1, 0)  # one waits, the other for it
+    assert all(torch.equal(trainer.master[name], tensor) for name, tensor in before.items())
+    assert trainer.step(lessons(), 5e-3).loss > 0  # and it goes on
 
 
 def test_a_token_that_is_certain_pulls_no_more(make) -> None:

@@ -7,7 +7,10 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from zipfile import is_zipfile
 
@@ -36,7 +39,8 @@ _TRIED = (512, 640, 1536)  # a product by which number types are compared: some 
 _TRIES = 6
 _FASTER = 1.3  # so that a busy machine's noise does not decide
 _LONGEST = 512  # tokens of a pack whose every place is set against every other
-_ROWS = 128  # the vocabulary's layer is computed for a multiple of so many places
+_MOST_SHARES = 4  # of a step's rows: there are few, and some are long
+_ROWS = 64  # the vocabulary's layer is computed for a multiple of so many places
 
 
 def best_device() -> torch.device:
@@ -79,6 +83,37 @@ def best_hold(header: GGUFHeader, device: torch.device, dtype: torch.dtype) -> H
     return hold
 
 
+Gradients = tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What the sums of a step's shares are divided by: its weights' sum, and its anchors."""
+
+    weight: float
+    anchors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share's part of a step's loss and drift, and of the gradients by `TorchTrainer.live`."""
+
+    loss: float
+    drift: float
+    gradients: Gradients | None
+
+
+def shares(rows: Sequence[Row], most: int) -> list[list[Row]]:
+    """`rows` in at most `most` parts with about as many tokens each."""
+    parts: list[list[Row]] = [[] for _ in range(most)]
+    tokens = [0] * most
+    for row in sorted(rows, key=lambda row: -len(row.ids)):
+        least = tokens.index(min(tokens))
+        parts[least].append(row)
+        tokens[least] += len(row.ids)
+    return [part for part in parts if part]
+
+
 class TorchTrainer:
     """See `trainers.Trainer`."""
 
@@ -103,10 +138,19 @@ class TorchTrainer:
         header = read_header(model)
         self.hold = hold or best_hold(header, self.device, self.dtype)
         base = load_base(model, self.dtype, packed=self.hold != "floats").to(self.device)
-        self._by_row = self.device.type == "cpu"  # a GPU would be kept busy by so many small ones
-        if self._by_row:
+        on_cpu = self.device.type == "cpu"
+        if on_cpu:
             torch_attention.register()
             base.set_attn_implementation(torch_attention.NAME)
+        # Cores that share out every product of a small model wait for one another more than they
+        # work; so each has rows of its own.  What is not held as floats would be unpacked by each.
+        cores = torch.get_num_threads()
+        self._shares = min(cores, _MOST_SHARES) if on_cpu and self.hold == "floats" else 1
+        each = cores // self._shares
+        torch.set_num_threads(each)
+        self._pool = ThreadPoolExecutor(_MOST_SHARES, "share", torch.set_num_threads, (each,))
+        self._longest = None if on_cpu else _LONGEST
+        self._passing = Lock()
         self._between: Between = at_once
         for layer in base.model.layers:
             layer.register_forward_hook(self._on_layer)
@@ -139,35 +183,58 @@ class TorchTrainer:
     ) -> StepResult:
         """`between` is called between the model's layers, forward and backward."""
         self._between = between
-        packs = pack(rows, None if self._by_row else _LONGEST)
+        packs = [pack(part, self._longest) for part in shares(rows, self._shares)]
+        whole = Whole(
+            sum(float(each.weight.sum()) for each in packs),
+            sum(len(each.anchors) for each in packs),
+        )
+        others = [self._pool.submit(self._share, each, whole) for each in packs[1:]]
+        try:
+            parts = [self._share(packs[0], whole)]
+        finally:
+            wait(others)
+        parts += [one.result() for one in others]
+        self._apply([part.gradients for part in parts], learning_rate)
+        return StepResult(
+            sum(part.loss for part in parts),
+            sum(part.drift for part in parts),
+            sum(int((each.block >= 0).sum()) for each in packs),
+        )
+
+    def _share(self, packs: Packs, whole: Whole) -> Part:
+        """What some of a step's rows make of its loss, and of the adapter's gradients."""
         hidden = self._hidden(packs)
-        total = torch.zeros((), device=self.device)
         loss = drift = 0.0
+        total = hidden.new_zeros(())
         if len(packs.source):
             value, unlearned = self._cross_entropy(hidden, packs)
-            loss, total = value.item(), total + unlearned
+            loss, total = value.item() / whole.weight, total + unlearned / whole.weight
         if len(packs.anchors):
-            value = self._divergence(hidden, packs)
+            value = self._divergence(hidden, packs) / whole.anchors
             drift, total = value.item(), total + self.recipe.anchor_weight * value
-        total.backward()
-        self._apply(learning_rate)
-        return StepResult(loss, drift, int((packs.block >= 0).sum()))
+        known = total.requires_grad
+        return Part(
+            loss, drift, torch.autograd.grad(total, list(self.live.values())) if known else None
+        )
 
     def _on_layer(self, _layer: Any, _inputs: Any, output: Any) -> None:
-        self._between()
+        self._pass()
         hidden = output[0] if isinstance(output, tuple) else output
         if hidden.requires_grad:
-            hidden.register_hook(lambda _gradient: self._between())
+            hidden.register_hook(lambda _gradient: self._pass())
 
-    def _apply(self, learning_rate: float) -> None:
-        for name, parameter in self.live.items():
-            gradient = self.master[name].grad
-            assert gradient is not None
-            if parameter.grad is not None:
-                gradient.copy_(parameter.grad)
-                parameter.grad = None
-            else:
-                gradient.zero_()
+    def _pass(self) -> None:
+        with self._passing:  # while one waits, so do all
+            self._between()
+
+    def _apply(self, parts: Sequence[Gradients | None], learning_rate: float) -> None:
+        for master in self.master.values():
+            assert master.grad is not None
+            master.grad.zero_()
+        for part in parts:
+            for master, gradient in zip(self.master.values(), part or (), strict=False):
+                assert master.grad is not None
+                master.grad.add_(gradient)
         torch.nn.utils.clip_grad_norm_(list(self.master.values()), self.recipe.gradient_clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -177,7 +244,8 @@ class TorchTrainer:
 
     def _hidden(self, packs: Packs) -> torch.Tensor:
         """Last hidden states of a batch of packs, flat: (B * L, width)."""
-        seen = {"spans": packs.spans(0)} if self._by_row else {"attention_mask": self._masks(packs)}
+        by_row = self._longest is None
+        seen = {"spans": packs.spans(0)} if by_row else {"attention_mask": self._masks(packs)}
         output = self.model.get_base_model().model(
             input_ids=torch.from_numpy(packs.ids).to(self.device),
             position_ids=torch.from_numpy(packs.positions).to(self.device),
@@ -215,20 +283,21 @@ class TorchTrainer:
         return torch.tanh(logits / cap) * cap if cap else logits
 
     def _cross_entropy(self, hidden: torch.Tensor, packs: Packs) -> tuple[torch.Tensor, Any]:
-        """The weighted mean over all tokens, and what of it tokens not yet certain make up."""
+        """The weighted sum over all tokens, and what of it tokens not yet certain make up."""
         logits = self._logits(hidden, packs.source)
         target = torch.from_numpy(packs.target).to(self.device)
         weight = torch.from_numpy(packs.weight).to(self.device)
-        each = functional.cross_entropy(logits, target, reduction="none") * weight / weight.sum()
+        nats = functional.cross_entropy(logits, target, reduction="none")
+        each = nats * weight
         # Strictly below 1: at 1 every token counts, whatever rounding makes of a sure one.
         certain = self.recipe.certain
         if certain >= 1:
             return each.sum(), each.sum()
-        learned = each.detach() < -math.log(certain) * weight / weight.sum()
+        learned = nats.detach() < -math.log(certain)
         return each.detach().sum(), each[~learned].sum()
 
     def _divergence(self, hidden: torch.Tensor, packs: Packs) -> torch.Tensor:
-        """KL(base || adapted) over the teacher's top tokens and the rest as one more token."""
+        """KL(base || adapted), summed, over the teacher's top tokens and the rest as one more."""
         logp = self._logits(hidden, packs.anchors).log_softmax(-1)
         ids = torch.from_numpy(packs.teacher_ids).to(self.device)
         teacher = torch.from_numpy(packs.teacher_logp).to(self.device)
@@ -236,7 +305,7 @@ class TorchTrainer:
         rest_t = (1 - teacher.exp().sum(1)).clamp_min(1e-6)
         rest_s = (1 - student.exp().sum(1)).clamp_min(1e-6)
         known = (teacher.exp() * (teacher - student)).sum(1)
-        return (known + rest_t * (rest_t.log() - rest_s.log())).mean()
+        return (known + rest_t * (rest_t.log() - rest_s.log())).sum()
 
     def save_checkpoint(self, path: Path, step: int) -> None:
         state = {"step": step, "master": self.master, "optimizer": self.optimizer.state_dict()}
