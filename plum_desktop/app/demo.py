@@ -247,7 +247,7 @@ def run_demo(
     plum = Plum(_fresh(folder))
     try:
         plum.set_setting("max_tokens", _REPLY_TOKENS)
-        plum.set_setting("temperature", 0.3)  # a small model wanders at more
+        plum.set_setting("temperature", 0.0)  # a seed's replies, and what is learned, stay the same
         say(f"\nChatting: {len(said)} chats with invented facts.")
         for text in said:
             chat = plum.store.chats.create()

@@ -13,10 +13,12 @@ import pytest
 from plum_desktop.adapters.gguf_format import write_gguf
 from plum_desktop.adapters.peft_format import read_peft, write_peft
 from plum_desktop.base.errors import Cancelled, DamagedFile
+from plum_desktop.learning.packing import pack
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Plan, Row
 from plum_desktop.learning.train import train
 from plum_desktop.models.header import read_header
+from tests.adapters.tiny_bases import KINDS, write_base
 from tests.learning import material
 from tests.learning.material import RECIPE, Watch, lessons
 
@@ -117,6 +119,40 @@ def test_a_step_reports_what_it_saw(make) -> None:
     assert both.loss == pytest.approx(trainer.step(lessons(), 0.0).loss, rel=1e-5)
     only = trainer.step(held, 0.0)
     assert (only.loss, only.tokens) == (0.0, 4 * 24)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_among_others_is_as_alone_in_every_architecture(
+    torch_peft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    import torch
+
+    from plum_desktop.learning.trainers.torch_gguf import load_base
+
+    monkeypatch.setattr(torch_peft, "best_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(torch_peft, "best_dtype", lambda device: torch.float32)
+    path = write_base(KINDS[kind], tmp_path / "base.gguf")
+    rng = np.random.default_rng(2)
+    start = rng.integers(3, 90, 12)
+    rows = [
+        Row(np.concatenate([start, rng.integers(3, 90, more)]).astype(np.int32),
+            np.repeat(np.float32([0, 1]), [11, more + 1]))
+        for more in (9, 30, 17)
+    ]  # fmt: skip
+    trainer = torch_peft.TorchTrainer(path, RECIPE, None, 1, "floats")
+    plain = load_base(path, torch.float32)
+    packs = pack(rows, None)
+    with torch.no_grad():
+        packed = trainer._logits(trainer._hidden(packs), packs.source)
+        alone = {}
+        for row in rows:
+            whole = plain(torch.from_numpy(row.ids.astype(np.int64))[None]).logits[0]
+            alone |= {tuple(row.ids[: at + 1]): logits for at, logits in enumerate(whole)}
+    seen = packs.visible()[0]
+    for logits, place in zip(packed, packs.source, strict=True):
+        at = np.nonzero(seen[place])[0]
+        key = tuple(packs.ids[0, at[np.argsort(packs.positions[0, at])]].astype(np.int32))
+        torch.testing.assert_close(logits, alone[key], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("threads", [2, 3])

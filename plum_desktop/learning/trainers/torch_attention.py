@@ -56,9 +56,8 @@ def attend(
     rows = []
     for span, q, k, v in zip(spans, queries, keys, values, strict=True):
         if span.prefix is not None:
-            k, v = (
-                torch.cat([all_[span.prefix], own], 1) for all_, own in ((keys, k), (values, v))
-            )
+            k = torch.cat([keys[span.prefix], k], 1)
+            v = torch.cat([values[span.prefix], v], 1)
         # The heads that share a key are more places of one.
         scores = q.reshape(shared, -1, width) @ k.transpose(1, 2)
         if softcap:
