@@ -169,10 +169,14 @@ def test_a_step_in_shares_is_the_step_of_the_whole(make, threads: int) -> None:
         # Adam's first steps are as long for the smallest gradient, whose sign may be a rounding.
         off = (several.master[name] - tensor).abs()
         assert off.mean() < 0.01 * 3e-3, name
-    # More of them than rows, and one in which nothing is taught.
+    # More of them than rows.
     torch.testing.assert_close(
         several.step(rows[:1], 0.0).loss, one.step(rows[:1], 0.0).loss, rtol=1e-3, atol=1e-5
     )
+    # One in which nothing is taught, the longest row.
+    silent = Row(np.arange(60, dtype=np.int32), np.zeros(60, np.float32))
+    told, alone = several.step([silent, *lessons(0)], 0.0), one.step(lessons(0), 0.0)
+    assert told.loss == pytest.approx(alone.loss, rel=1e-3)
 
 
 def test_it_can_be_held_up_between_layers_and_ended_there(make) -> None:

@@ -96,11 +96,13 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A share's part of a step's loss and drift, and of the gradients by `TorchTrainer.live`."""
+    """A share's part of a step's loss and drift, and of the gradients by `TorchTrainer.live`, of
+    which there are none where nothing is supervised.
+    """
 
     loss: float
     drift: float
-    gradients: Gradients | None
+    gradients: Gradients
 
 
 def shares(rows: Sequence[Row], most: int) -> list[list[Row]]:
@@ -212,10 +214,9 @@ class TorchTrainer:
         if len(packs.anchors):
             value = self._divergence(hidden, packs) / whole.anchors
             drift, total = value.item(), total + self.recipe.anchor_weight * value
-        known = total.requires_grad
-        return Part(
-            loss, drift, torch.autograd.grad(total, list(self.live.values())) if known else None
-        )
+        if not total.requires_grad:
+            return Part(loss, drift, ())
+        return Part(loss, drift, torch.autograd.grad(total, list(self.live.values())))
 
     def _on_layer(self, _layer: Any, _inputs: Any, output: Any) -> None:
         self._pass()
@@ -227,12 +228,12 @@ class TorchTrainer:
         with self._passing:  # while one waits, so do all
             self._between()
 
-    def _apply(self, parts: Sequence[Gradients | None], learning_rate: float) -> None:
+    def _apply(self, parts: Sequence[Gradients], learning_rate: float) -> None:
         for master in self.master.values():
             assert master.grad is not None
             master.grad.zero_()
         for part in parts:
-            for master, gradient in zip(self.master.values(), part or (), strict=False):
+            for master, gradient in zip(self.master.values(), part, strict=False):
                 assert master.grad is not None
                 master.grad.add_(gradient)
         torch.nn.utils.clip_grad_norm_(list(self.master.values()), self.recipe.gradient_clip)
