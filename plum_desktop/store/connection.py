@@ -7,9 +7,11 @@ transaction or sees a `sqlite3.Error`.
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,11 @@ Row = dict[str, Any]
 Values = Sequence[Any] | Mapping[str, Any]
 
 _BUSY_SECONDS = 5.0  # how long a statement waits for another process's transaction
+_LOOK_SECONDS = 0.001  # at most, from one look whether it has ended to the next
+# Who writes one transaction after another stops this often for this long, so that others get
+# their turn: a look hardly ever falls into the moment between two transactions.
+_BURST_SECONDS = 0.05
+_PAUSE_SECONDS = 0.002
 _PRIMARY = 0xFF  # the low byte of an extended result code
 
 
@@ -49,6 +56,8 @@ class Connection:
         self.path = path
         self._lock = threading.RLock()
         self._closed = False
+        self.patience = _BUSY_SECONDS  # to write: how long another process may be at it
+        self._burst_began = self._last_wrote = float("-inf")
         self.met_damage = False  # whether a page could not be read
         with self.sentences():
             # isolation_level=None: no implicit transactions, `transaction` alone begins one.
@@ -75,7 +84,7 @@ class Connection:
         """Run one statement; how many rows it changed."""
         with self._lock, self.sentences():
             self._require_file()
-            return self._sqlite.execute(sql, _storable(values)).rowcount
+            return self._in_turn(sql, _storable(values)).rowcount
 
     def insert(self, table: str, rows: Iterable[Row], *, ignore: bool = False) -> int:
         """Insert rows of the same keys; how many.  `ignore` leaves out ids already there."""
@@ -115,13 +124,47 @@ class Connection:
             self._require_file()
             # IMMEDIATE: a transaction that first reads and then writes could not wait for
             # another process's writes, and would fail at once.
-            self._sqlite.execute("BEGIN IMMEDIATE")
+            self._in_turn("BEGIN IMMEDIATE")
             try:
                 yield
                 self._sqlite.execute("COMMIT")
+                self._last_wrote = time.monotonic()
             except BaseException:
                 self.db.rollback()
                 raise
+
+    def _in_turn(self, sql: str, values: Values = ()) -> sqlite3.Cursor:
+        """Run a statement that needs the lock for writing, once no other process has it.
+
+        SQLite itself waits by looking ever less often, ten times a second at last, and so a
+        process that wrote without a pause kept others out for five seconds.
+        """
+        if self._sqlite.in_transaction:  # it is held
+            return self._sqlite.execute(sql, values)
+        self._leave_room()
+        give_up = time.monotonic() + self.patience
+        self._sqlite.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    return self._sqlite.execute(sql, values)
+                except sqlite3.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() > give_up:
+                        raise
+                # By chance, so that two that wait do not look in step.
+                time.sleep(random.uniform(0, _LOOK_SECONDS))
+        finally:
+            self._last_wrote = time.monotonic()
+            self._sqlite.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+
+    def _leave_room(self) -> None:
+        """Let others write, where one transaction has followed another for a while."""
+        now = time.monotonic()
+        if now - self._last_wrote > _PAUSE_SECONDS:
+            self._burst_began = now
+        elif now - self._burst_began > _BURST_SECONDS:
+            time.sleep(_PAUSE_SECONDS)
+            self._burst_began = time.monotonic()
 
     def _require_file(self) -> None:
         """Refuse to write into a file that nobody will find again: it was moved or removed."""
@@ -177,14 +220,20 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0)  # absent where Python itself complains
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _code(error) & _PRIMARY in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def sentence_of(error: sqlite3.Error, path: Path) -> PlumError | None:
     """What a person is told about an error; None for a defect of ours."""
-    code = getattr(error, "sqlite_errorcode", 0)  # absent where Python itself complains
+    if _is_busy(error):
+        return Busy("Another Plum Desktop is writing to {path}; try again in a moment.", path=path)
+    code = _code(error)
     match code & _PRIMARY:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return Busy(
-                "Another Plum Desktop is writing to {path}; try again in a moment.", path=path
-            )
         case sqlite3.SQLITE_FULL:
             return DiskFull(
                 "The disk that holds {parent} is full; free some space and try again.",

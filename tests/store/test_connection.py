@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import pytest
 
@@ -20,6 +23,12 @@ from plum_desktop.base.paths import DataFolder
 from plum_desktop.store import Store
 
 OpenStore = Callable[[], Store]
+
+
+class Writer(NamedTuple):
+    process: subprocess.Popen[str]
+    stored: IO[str]  # the id of each message, once it is stored
+
 
 WRITER = """
 import sys
@@ -36,20 +45,27 @@ for number in range(10_000):
 """
 
 
-def start_writer() -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def a_writer() -> Iterator[Writer]:
+    """A process that writes and does nothing else; killed in the middle of that."""
     root = str(Path(plum_desktop.__file__).parents[1])
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", WRITER],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": root},
-    )
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield Writer(process, process.stdout)
+        finally:
+            process.kill()
 
 
 @pytest.fixture
 def another(data_folder: DataFolder, store: Store) -> Iterator[sqlite3.Connection]:
     """Another program's connection, in a transaction; `store` waits for it only briefly."""
-    store._connection.pragma("busy_timeout", 50)
+    store._connection.patience = 0.05
     other = sqlite3.connect(data_folder.database)
     yield other
     other.close()
@@ -58,13 +74,11 @@ def another(data_folder: DataFolder, store: Store) -> Iterator[sqlite3.Connectio
 def test_a_killed_writer_loses_nothing_that_was_stored(
     data_folder: DataFolder, open_store: OpenStore
 ) -> None:
-    writer = start_writer()
-    assert writer.stdout is not None
-    stored = [writer.stdout.readline().strip() for _ in range(150)]
-    writer.kill()  # SIGKILL, in the middle of whatever it does
-    stored += writer.stdout.read().split()
-    writer.stdout.close()
-    assert writer.wait() != 0
+    with a_writer() as writer:
+        stored = [writer.stored.readline().strip() for _ in range(150)]
+        writer.process.kill()  # SIGKILL, in the middle of whatever it does
+        stored += writer.stored.read().split()
+    assert writer.process.returncode != 0
     assert list(data_folder.root.glob(".plum.db.open-*"))  # left behind, hence checked now
 
     store = open_store()
@@ -82,30 +96,46 @@ def test_what_another_process_writes_is_noticed_and_read(open_store: OpenStore) 
     before = store.data_version()
     store.chats.create("mine")
     assert store.data_version() == before  # one's own changes are no news
-    writer = start_writer()
-    assert writer.stdout is not None
-    message_id = writer.stdout.readline().strip()
-    writer.send_signal(signal.SIGSTOP)
-    assert store.data_version() != before
-    assert store.chats.message(message_id).text == "word0 " * 60
-    writer.kill()
-    writer.stdout.close()
-    writer.wait()
+    with a_writer() as writer:
+        message_id = writer.stored.readline().strip()
+        writer.process.send_signal(signal.SIGSTOP)
+        assert store.data_version() != before
+        assert store.chats.message(message_id).text == "word0 " * 60
 
 
 def test_two_processes_write_in_turn(open_store: OpenStore) -> None:
     store = open_store()
-    writer = start_writer()
-    assert writer.stdout is not None
-    writer.stdout.readline()
-    chat = store.chats.create()
-    for number in range(50):
-        store.chats.add_message(chat.id, "user", str(number))
-    assert writer.poll() is None
-    writer.kill()
-    writer.stdout.close()
-    writer.wait()
+    with a_writer() as writer:
+        writer.stored.readline()
+        chat = store.chats.create()
+        for number in range(50):
+            store.chats.add_message(chat.id, "user", str(number))
+        assert writer.process.poll() is None
     assert len(store.chats.branch(chat.id)) == 50
+
+
+def test_one_that_writes_without_a_pause_leaves_others_their_turn(open_store: OpenStore) -> None:
+    """SQLite alone looks ten times a second, and hardly ever meets the moment between."""
+    store, other = open_store(), open_store()
+    writing, ended = threading.Event(), threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            with other.transaction():
+                other.chats.create()
+                writing.set()
+                time.sleep(0.06)  # a slow disk
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        writing.wait()
+        for _ in range(3):
+            store.chats.create("mine")
+    finally:
+        ended.set()
+        writer.join()
+    assert [chat.title for chat in store.chats.list()].count("mine") == 3
 
 
 def test_many_may_open_a_new_database_at_once(open_store: OpenStore) -> None:
