@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import random
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,24 +17,6 @@ from typing import Any
 
 from plum_desktop.base.errors import Busy, DamagedFile, DiskFull, PlumError
 from plum_desktop.store import driver
-
-
-@contextlib.contextmanager
-def _absent(*names: str) -> Iterator[None]:
-    """Have modules that are not loaded yet pass for not installed."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
-
-
-# It looks for them so as to store their numbers.  We have none, and loading numpy takes as long
-# as a sixth of the window's start.
-with _absent("numpy", "pandas"):
-    from sqlite_utils import Database
 
 Row = dict[str, Any]
 Values = Sequence[Any] | Mapping[str, Any]
@@ -46,11 +27,15 @@ _LOOK_SECONDS = 0.001  # at most, from one look whether it has ended to the next
 # their turn: a look hardly ever falls into the moment between two transactions.
 _BURST_SECONDS = 0.05
 _PAUSE_SECONDS = 0.002
+# How it begins, how it is kept, how it is undone.  IMMEDIATE: a transaction that first reads and
+# then writes could not wait for another process's writes, and would fail at once.
+_TRANSACTION = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+_SAVEPOINT = ("SAVEPOINT nested", "RELEASE nested", "ROLLBACK TO nested", "RELEASE nested")
 _PRIMARY = 0xFF  # the low byte of an extended result code
 
 
 class Connection:
-    """An open database.  `db` is the same connection for sqlite-utils, outside any lock."""
+    """An open database.  `raw` is the connection itself, outside any lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,24 +46,23 @@ class Connection:
         self.met_damage = False  # whether a page could not be read
         with self.sentences():
             # isolation_level=None: no implicit transactions, `transaction` alone begins one.
-            self._sqlite = driver.connect(
+            self.raw = driver.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-        self._row = driver.row_of(self._sqlite)
-        self.db = Database(self._sqlite, execute_plugins=False)
+        self._row = driver.row_of(self.raw)
         self._file = _identity(path)
 
     def query(self, sql: str, values: Values = ()) -> list[Row]:
         """Every row that a statement gives, as dictionaries."""
         with self._lock, self.sentences():
-            cursor = self._sqlite.cursor()
+            cursor = self.raw.cursor()
             cursor.row_factory = self._row
             return [dict(row) for row in cursor.execute(sql, _storable(values)).fetchall()]
 
     def tuples(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """As `query`, in half the time: the columns of each row in order."""
         with self._lock, self.sentences():
-            return self._sqlite.execute(sql, _storable(values)).fetchall()
+            return self.raw.execute(sql, _storable(values)).fetchall()
 
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement; how many rows it changed."""
@@ -97,7 +81,7 @@ class Connection:
         if ignore:  # not OR IGNORE, which would also swallow a missing value
             sql += " ON CONFLICT (id) DO NOTHING"
         with self.transaction():
-            return self._sqlite.executemany(sql, map(_storable, rows)).rowcount
+            return self.raw.executemany(sql, map(_storable, rows)).rowcount
 
     def update(self, table: str, row_id: str, fields: Mapping[str, Any]) -> bool:
         """Set columns of the row with this id; whether there is such a row."""
@@ -110,28 +94,28 @@ class Connection:
         """Read or set a pragma; the first value that it answers, if any."""
         with self._lock, self.sentences():
             setting = "" if value is None else f" = {value}"
-            row = self._sqlite.execute(f"PRAGMA {name}{setting}").fetchone()
+            row = self.raw.execute(f"PRAGMA {name}{setting}").fetchone()
             return row[0] if row else None
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing.  Other threads wait; nested blocks are savepoints."""
         with self._lock, self.sentences():
-            if self._sqlite.in_transaction:
-                with self.db.atomic():
-                    yield
-                return
-            self._require_file()
-            # IMMEDIATE: a transaction that first reads and then writes could not wait for
-            # another process's writes, and would fail at once.
-            self._in_turn("BEGIN IMMEDIATE")
+            nested = self.raw.in_transaction
+            if not nested:
+                self._require_file()
+            begin, keep, *undo = _SAVEPOINT if nested else _TRANSACTION
+            self._in_turn(begin)
             try:
                 yield
-                self._sqlite.execute("COMMIT")
-                self._last_wrote = time.monotonic()
+                self.raw.execute(keep)
             except BaseException:
-                self.db.rollback()
+                # SQLite itself has undone all of it when the disk is full, for one.
+                if self.raw.in_transaction:
+                    for statement in undo:
+                        self.raw.execute(statement)
                 raise
+            self._last_wrote = time.monotonic()
 
     def _in_turn(self, sql: str, values: Values = ()) -> sqlite3.Cursor:
         """Run a statement that needs the lock for writing, once no other process has it.
@@ -139,15 +123,15 @@ class Connection:
         SQLite itself waits by looking ever less often, ten times a second at last, and so a
         process that wrote without a pause kept others out for five seconds.
         """
-        if self._sqlite.in_transaction:  # it is held
-            return self._sqlite.execute(sql, values)
+        if self.raw.in_transaction:  # it is held
+            return self.raw.execute(sql, values)
         self._leave_room()
         give_up = time.monotonic() + self.patience
-        self._sqlite.execute("PRAGMA busy_timeout = 0")
+        self.raw.execute("PRAGMA busy_timeout = 0")
         try:
             while True:
                 try:
-                    return self._sqlite.execute(sql, values)
+                    return self.raw.execute(sql, values)
                 except sqlite3.OperationalError as error:
                     if not _is_busy(error) or time.monotonic() > give_up:
                         raise
@@ -155,7 +139,7 @@ class Connection:
                 time.sleep(random.uniform(0, _LOOK_SECONDS))
         finally:
             self._last_wrote = time.monotonic()
-            self._sqlite.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+            self.raw.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
 
     def _leave_room(self) -> None:
         """Let others write, where one transaction has followed another for a while."""
@@ -180,7 +164,7 @@ class Connection:
         with self._lock, self.sentences():
             target = driver.connect(path)
             try:
-                self._sqlite.backup(target)
+                self.raw.backup(target)
                 # A copy is one file: without this it would ask for a -wal beside it.
                 target.execute("PRAGMA journal_mode = DELETE")
             finally:
@@ -189,17 +173,17 @@ class Connection:
     def copy_into(self, other: Connection) -> None:
         """Put this whole database in the place of another's content: one transaction there."""
         with self._lock, other._lock, self.sentences():
-            self._sqlite.backup(other._sqlite)
+            self.raw.backup(other.raw)
 
     def close(self) -> None:
         """Close; waits for a statement that runs in another thread.  Twice is once."""
         with self._lock:
             self._closed = True
-            self._sqlite.close()
+            self.raw.close()
 
     @contextlib.contextmanager
     def sentences(self) -> Iterator[None]:
-        """Turn SQLite's errors into PlumErrors; for use of `db` itself."""
+        """Turn SQLite's errors into PlumErrors; for use of `raw` itself."""
         try:
             yield
         except sqlite3.Error as error:

@@ -10,7 +10,7 @@ from plum_desktop.base.files import disk_errors
 from plum_desktop.store import search
 from plum_desktop.store.connection import Connection, damaged
 from plum_desktop.store.copies import copy
-from plum_desktop.store.schema import APPLICATION_ID, migrations, step_names
+from plum_desktop.store.schema import APPLICATION_ID, STEPS, applied, apply
 
 # Bytes.  Up to here the whole check takes a second at most; at 1 GB it takes twelve, most of them
 # for the words of the search index, and its pages alone one.
@@ -53,8 +53,8 @@ def recognise(connection: Connection, path: Path) -> None:
         return
     if connection.pragma("application_id") != APPLICATION_ID:
         raise DamagedFile("{path} is not a database of Plum Desktop; move it away.", path=path)
-    applied = {step.name for step in migrations.applied(connection.db)}
-    if newer := applied.difference(step_names(migrations)):
+    known = [step.__name__ for step in STEPS]
+    if newer := set(applied(connection.raw)).difference(known):
         raise PlumError(
             "{path} was written by a newer Plum Desktop ({newer}); update this one.",
             path=path,
@@ -97,12 +97,13 @@ def upgrade(connection: Connection, backup_folder: Path | None) -> None:
 
     None: it is a copy itself.
     """
-    pending = migrations.pending(connection.db)
+    done = applied(connection.raw)
+    pending = [step.__name__ for step in STEPS if step.__name__ not in done]
     if not pending:
         return
-    if backup_folder and migrations.applied(connection.db):
-        copy(connection, backup_folder, f"before-{pending[0].name}")
+    if backup_folder and done:
+        copy(connection, backup_folder, f"before-{pending[0]}")
     with connection.transaction():  # and looks again, in case another process was faster
-        migrations.apply(connection.db)
+        apply(connection.raw, STEPS)
         if connection.query("PRAGMA foreign_key_check"):
             raise damaged(connection.path)

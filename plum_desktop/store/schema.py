@@ -6,20 +6,59 @@ the step before it.
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
+import contextlib
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 APPLICATION_ID = 0x504C554D  # "PLUM", in the file's header, where `file` looks for it
+_SET = "plum"  # what sqlite-utils calls all of them together
 
-migrations = Migrations("plum")
-
-
-def step_names(steps: Migrations) -> list[str]:
-    """The names of all steps, oldest first."""
-    with Database(memory=True, execute_plugins=False) as empty:
-        return [step.name for step in steps.pending(empty)]
+Step = Callable[["Database"], None]  # known by its function's name
 
 
-@migrations()
+def applied(raw: sqlite3.Connection) -> list[str]:
+    """The names of the steps that a database has had, as sqlite-utils keeps them."""
+    table = "SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'"
+    if raw.execute(table).fetchone() is None:
+        return []
+    names = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
+    return [name for (name,) in raw.execute(names, [_SET])]
+
+
+def apply(raw: sqlite3.Connection, steps: Sequence[Step]) -> None:
+    """Make those of `steps` that a database has not had.
+
+    sqlite-utils is loaded here and not at every start: loading it takes forty times as long as
+    opening a database.
+    """
+    with _absent("numpy", "pandas"):
+        from sqlite_utils import Database, Migrations
+    migrations = Migrations(_SET)
+    for step in steps:
+        migrations()(step)
+    migrations.apply(Database(raw, execute_plugins=False))
+
+
+@contextlib.contextmanager
+def _absent(*names: str) -> Iterator[None]:
+    """Have modules that are not loaded yet pass for not installed.
+
+    It looks for them so as to store their numbers, and we have none.
+    """
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def m001_first(db: Database) -> None:
     """Chats as message trees, search over them, facts, runs, adapters.
 
@@ -30,21 +69,18 @@ def m001_first(db: Database) -> None:
         db.execute(statement)
 
 
-@migrations()
 def m002_attachments(db: Database) -> None:
     """Files sent with messages and search over them, drafts, a chat's own temperature."""
     for statement in _M002:
         db.execute(statement)
 
 
-@migrations()
 def m003_forgetting(db: Database) -> None:
     """What is being forgotten, until its last trace is gone; whose words a fact repeats."""
     for statement in _M003:
         db.execute(statement)
 
 
-@migrations()
 def m004_unfinished(db: Database) -> None:
     """Replies that nobody finished are looked for at every start."""
     db.execute(
@@ -52,6 +88,8 @@ def m004_unfinished(db: Database) -> None:
         " WHERE role = 'assistant' AND finish_reason IS NULL"
     )
 
+
+STEPS: tuple[Step, ...] = (m001_first, m002_attachments, m003_forgetting, m004_unfinished)
 
 _M001 = (
     f"PRAGMA application_id = {APPLICATION_ID}",

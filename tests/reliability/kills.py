@@ -236,7 +236,7 @@ class Kills:
         if victim == "opening":
             self._end_life()
             self._steps += 1
-            opening.migrations = life.with_steps(self._steps)  # for those who look here
+            opening.STEPS = life.with_steps(self._steps)  # for those who look here
             started = self._start()
             started.await_("opening")
             started.hear_for(self.rng.uniform(0, 0.3))

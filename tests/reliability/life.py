@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
 from plum_desktop.app.exchange import import_file
 from plum_desktop.app.job import Job, Outcome, Progress
@@ -46,23 +46,18 @@ def tell(what: str, **more: Any) -> None:
         os.write(1, line.encode())
 
 
-def with_steps(count: int) -> Migrations:
+def with_steps(count: int) -> tuple[schema.Step, ...]:
     """The migrations of a version with so many more, each of which copies every message."""
-    newer = Migrations("plum")
-    with Database(memory=True) as empty:
-        for step in schema.migrations.pending(empty):
-            newer(name=step.name)(step.fn)
-    for number in range(count):
-        newer(name=f"m9{number:03}_copied")(_copying(number))
-    return newer
+    return (*schema.STEPS, *map(_copying, range(count)))
 
 
-def _copying(number: int) -> Callable[[Database], None]:
+def _copying(number: int) -> schema.Step:
     def step(db: Database) -> None:
         if number:
             db.execute(f"DROP TABLE copied_{number - 1}")
         db.execute(f"CREATE TABLE copied_{number} AS SELECT * FROM messages")
 
+    step.__name__ = f"m9{number:03}_copied"
     return step
 
 
@@ -252,7 +247,7 @@ def main() -> None:
     root, seed, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     keep_to_owner()
     tiny.make_learning_tiny()
-    opening.migrations = with_steps(steps)
+    opening.STEPS = with_steps(steps)
     folder = open_data_folder(root)
     log.start(folder.logs, "command")
     # As the window does: a second one would be a second life.

@@ -13,14 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Migrations
 
 from plum_desktop.base.errors import Busy, DamagedFile, PlumError
 from plum_desktop.base.files import FileLock
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.store import Store, copies
 from plum_desktop.store.forgetting import Doomed, erase
-from tests.store.test_opening import ROWS, a_newer_version, database_at  # noqa: F401 a fixture
+from tests.store.test_opening import ROWS, NewStep, a_newer_version, database_at  # noqa: F401 a fixture
 
 OpenStore = Callable[[], Store]
 
@@ -107,7 +106,7 @@ def test_an_older_copy_is_brought_to_todays_shape(store: Store, data_folder: Dat
 
 @pytest.mark.usefixtures("a_newer_version")
 def test_what_cannot_be_restored_changes_nothing(
-    open_store: OpenStore, data_folder: DataFolder, a_newer_version: Migrations,  # noqa: F811
+    open_store: OpenStore, data_folder: DataFolder, a_newer_version: NewStep,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     newer = open_store()

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
 from plum_desktop.base.errors import DamagedFile, PlumError
 from plum_desktop.base.paths import DataFolder
@@ -19,6 +19,7 @@ from plum_desktop.store import Store, opening, schema
 from plum_desktop.store.forgetting import Doomed
 
 OpenStore = Callable[[], Store]
+NewStep = Callable[[schema.Step], None]
 
 # What each released step's database may hold, as raw SQL: a new step needs an entry here.
 ROWS = {
@@ -73,27 +74,23 @@ NEWEST = list(ROWS)[-1]
 
 def database_at(path: Path, step: str, rows: str = "") -> None:
     """A database as the version wrote it whose newest step was `step`."""
-    names = schema.step_names(schema.migrations)
-    after = names[names.index(step) + 1 :]
     with closing(sqlite3.connect(path)) as raw:
-        schema.migrations.apply(Database(raw), stop_before=after[:1])
+        schema.apply(raw, schema.STEPS[: list(ROWS).index(step) + 1])
         raw.executescript(rows)
 
 
 @pytest.fixture
-def a_newer_version(monkeypatch: pytest.MonkeyPatch) -> Migrations:
-    """The migrations of a version with one more step, which adds a column."""
-    newer = Migrations("plum")
-    with Database(memory=True) as empty:
-        for step in schema.migrations.pending(empty):
-            newer(name=step.name)(step.fn)
+def a_newer_version(monkeypatch: pytest.MonkeyPatch) -> NewStep:
+    """A version with one more step, which adds a column; gives it further ones."""
 
-    @newer()
+    def add(step: schema.Step) -> None:
+        monkeypatch.setattr(opening, "STEPS", (*opening.STEPS, step))
+
+    @add
     def m999_colour(db: Database) -> None:
         db.execute("ALTER TABLE chats ADD COLUMN colour TEXT")
 
-    monkeypatch.setattr(opening, "migrations", newer)
-    return newer
+    return add
 
 
 def columns(path: Path, table: str) -> list[str]:
@@ -173,7 +170,7 @@ def test_every_setting_that_privacy_rests_on_is_on(store: Store) -> None:
 
 
 def test_every_step_has_rows_to_upgrade() -> None:
-    assert list(ROWS) == schema.step_names(schema.migrations)
+    assert list(ROWS) == [step.__name__ for step in schema.STEPS]
 
 
 @pytest.mark.parametrize("step", ROWS)
@@ -205,7 +202,7 @@ def test_every_older_shape_upgrades(
 
 
 def test_an_upgrade_copies_the_file_first(
-    data_folder: DataFolder, open_store: OpenStore, a_newer_version: Migrations
+    data_folder: DataFolder, open_store: OpenStore, a_newer_version: NewStep
 ) -> None:
     database_at(data_folder.database, NEWEST, ROWS[NEWEST])
     open_store().close()
@@ -227,12 +224,12 @@ def test_an_upgrade_copies_the_file_first(
 def test_a_step_that_fails_changes_nothing_and_stays_pending(
     data_folder: DataFolder,
     open_store: OpenStore,
-    a_newer_version: Migrations,
+    a_newer_version: NewStep,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     database_at(data_folder.database, NEWEST, ROWS[NEWEST])
 
-    @a_newer_version()
+    @a_newer_version
     def m999_fails(db: Database) -> None:
         db.execute("DELETE FROM messages")
         raise RuntimeError("no")
@@ -241,7 +238,7 @@ def test_a_step_that_fails_changes_nothing_and_stays_pending(
         open_store()
     assert "colour" not in columns(data_folder.database, "chats")  # the step before it, too
     with monkeypatch.context() as older:
-        older.setattr(opening, "migrations", schema.migrations)
+        older.setattr(opening, "STEPS", schema.STEPS)
         store = open_store()
         assert len(store.chats.branch("c1")) == 2
         assert store.chats.get("c1").title == "Tea"
@@ -249,11 +246,11 @@ def test_a_step_that_fails_changes_nothing_and_stays_pending(
 
 
 def test_an_upgrade_that_breaks_a_reference_is_undone(
-    data_folder: DataFolder, open_store: OpenStore, a_newer_version: Migrations
+    data_folder: DataFolder, open_store: OpenStore, a_newer_version: NewStep
 ) -> None:
     database_at(data_folder.database, NEWEST, ROWS[NEWEST])
 
-    @a_newer_version()
+    @a_newer_version
     def m999_orphans(db: Database) -> None:
         db.execute("DELETE FROM runs")
 
@@ -266,12 +263,12 @@ def test_an_upgrade_that_breaks_a_reference_is_undone(
 def test_a_file_of_a_newer_version_is_refused_and_left_alone(
     data_folder: DataFolder,
     open_store: OpenStore,
-    a_newer_version: Migrations,
+    a_newer_version: NewStep,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     open_store().close()
     before = data_folder.database.read_bytes()
-    monkeypatch.setattr(opening, "migrations", schema.migrations)
+    monkeypatch.setattr(opening, "STEPS", schema.STEPS)
     with pytest.raises(PlumError, match=r"newer Plum Desktop \(m999_colour\); update"):
         open_store()
     assert data_folder.database.read_bytes() == before

@@ -245,7 +245,7 @@ def test_a_filtered_search_over_many_messages_takes_few_steps(store: Store) -> N
             )
     within = SearchFilter(after=20.0, folder="F7")
     steps: list[int] = []
-    sqlite = store._connection._sqlite
+    sqlite = store._connection.raw
     sqlite.set_progress_handler(lambda: steps.append(1000), 1000)
     hits = store.search("tea", within=within)
     sqlite.set_progress_handler(None, 0)

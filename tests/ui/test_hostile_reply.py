@@ -14,8 +14,9 @@ from PySide6.QtWidgets import QLabel, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.ui.base.links import ask_about_link
-from plum_desktop.ui.chat import code_block, markdown, prose
-from plum_desktop.ui.chat.markdown import Block, blocks_of, plain_blocks_of
+from plum_desktop.ui.chat import code_block, prose
+from plum_desktop.ui.chat.blocks import BLOCKS_AT_MOST, TEXT_AT_MOST, Block, plain_blocks_of
+from plum_desktop.ui.chat.markdown import blocks_of
 from plum_desktop.ui.chat.prose import Prose
 from plum_desktop.ui.chat.turn_view import TurnView
 from plum_desktop.ui.chat.turns import Turn
@@ -57,17 +58,17 @@ def test_work_grows_with_the_length_and_not_with_its_square(
 def test_endless_fences_are_a_bounded_number_of_blocks() -> None:
     for blocks in (blocks_of, plain_blocks_of):
         found = blocks("".join(f"```\nline {number}\n```\n" for number in range(1000)))
-        assert len(found) <= markdown._BLOCKS_AT_MOST + 1
+        assert len(found) <= BLOCKS_AT_MOST + 1
         whole = "".join(block.text for block in found)
         assert all(f"line {number}" in whole for number in range(1000)), "something is not shown"
 
 
 def test_a_text_without_end_is_shown_as_it_was_written() -> None:
-    text = "**word** " * (markdown._MARKDOWN_AT_MOST // 9 + 1)
+    text = "**word** " * (TEXT_AT_MOST // 9 + 1)
     found = blocks_of(text)
-    assert 1 < len(found) <= 2 * markdown._BLOCKS_AT_MOST
+    assert 1 < len(found) <= 2 * BLOCKS_AT_MOST
     assert "".join(block.text for block in found).count("**word**") == text.count("**word**")
-    assert len(blocks_of("a" * len(text))) <= 2 * markdown._BLOCKS_AT_MOST
+    assert len(blocks_of("a" * len(text))) <= 2 * BLOCKS_AT_MOST
 
 
 @pytest.mark.parametrize("prefix", ["", "> "])

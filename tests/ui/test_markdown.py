@@ -9,7 +9,9 @@ from PySide6.QtGui import QTextDocument
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.ui.base.theme import load_theme
-from plum_desktop.ui.chat.markdown import blocks_of, highlighted, is_safe_link, plain_blocks_of
+from plum_desktop.ui.chat.blocks import plain_blocks_of
+from plum_desktop.ui.chat.highlight import highlighted
+from plum_desktop.ui.chat.markdown import blocks_of, is_safe_link
 from plum_desktop.ui.chat.prose import Prose
 
 REPLY = """Take **one bag** and `roll`:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QTextEdit, QVBoxLayout
 
 from plum_desktop.ui.base.controls import IconButton, small
 from plum_desktop.ui.base.theme import code_font, current_theme, scaled, text_size
-from plum_desktop.ui.chat.markdown import Block, highlighted
+from plum_desktop.ui.chat.blocks import Block
 from plum_desktop.ui.chat.prose import NOTHING
 
 
@@ -39,6 +39,9 @@ class Code(QFrame):
         box.addWidget(self._text)
 
     def set_block(self, block: Block) -> None:
+        # Pygments, with the first code that is shown: the window starts without.
+        from plum_desktop.ui.chat.highlight import highlighted
+
         theme = current_theme()
         dress = (theme.name, text_size())
         if block == self._block and dress == self._dress:

@@ -15,8 +15,14 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QTextBrowser
 
-from plum_desktop.ui.base.theme import TEXT_PIXELS, code_font, current_theme, scaled, set_type
-from plum_desktop.ui.chat.markdown import prose_style
+from plum_desktop.ui.base.theme import (
+    TEXT_PIXELS,
+    Theme,
+    code_font,
+    current_theme,
+    scaled,
+    set_type,
+)
 
 # Not None: a document that is given no value looks for a local file itself.
 NOTHING = QByteArray(b"\0")
@@ -53,7 +59,7 @@ class Prose(QTextBrowser):
         self.anchorClicked.connect(lambda url: self.link_clicked.emit(url.toString(encoded)))
 
     def set_html(self, html: str) -> None:
-        style = prose_style(current_theme(), code_font().family(), scaled)
+        style = _style_sheet(current_theme(), code_font().family())
         if (html, style) == (self._html, self._style):
             return
         self._html, self._style = html, style
@@ -90,3 +96,29 @@ class Prose(QTextBrowser):
             event.ignore()  # the turn's own menu has more to offer
         else:
             super().contextMenuEvent(event)
+
+
+def _style_sheet(theme: Theme, code_family: str) -> str:
+    """Of a QTextDocument."""
+    return f"""
+        p, li {{ line-height: 150%; }}
+        p.formula {{ margin-left: 24px; }}
+        p {{ margin-top: 0; margin-bottom: 12px; }}
+        li {{ margin-bottom: 4px; }}
+        h1, h2, h3, h4, h5, h6 {{ margin-top: 16px; margin-bottom: 8px; font-weight: 600; }}
+        h1 {{ font-size: {scaled(20)}px; }} h2 {{ font-size: {scaled(18)}px; }}
+        h3 {{ font-size: {scaled(16)}px; }}
+        h4, h5, h6 {{ font-size: {scaled(15)}px; }}
+        a {{ color: {theme.accent}; text-decoration: underline; }}
+        code {{ font-family: '{code_family}'; font-size: {scaled(13)}px;
+                background-color: {theme.code}; }}
+        pre {{ font-family: '{code_family}'; font-size: {scaled(13)}px;
+               background-color: {theme.code};
+               white-space: pre-wrap; }}
+        blockquote {{ color: {theme.muted}; }}
+        table {{ border-collapse: collapse; border-style: solid; border-color: {theme.line};
+                 margin-bottom: 12px; }}
+        td, th {{ padding: 6px 10px; }}
+        th {{ background-color: {theme.code}; font-weight: 600; }}
+        hr {{ background-color: {theme.line}; }}
+    """

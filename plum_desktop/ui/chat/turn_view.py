@@ -22,9 +22,9 @@ from PySide6.QtWidgets import QApplication, QStyle, QWidget
 from plum_desktop.ui.base.controls import align_leading, label, small
 from plum_desktop.ui.base.theme import current_theme, scaled, text_font, text_size
 from plum_desktop.ui.chat.attachments import Chip, Chips
+from plum_desktop.ui.chat.blocks import Block, plain_blocks_of
 from plum_desktop.ui.chat.code_block import Code
 from plum_desktop.ui.chat.column import MARGIN, column_in, gutter
-from plum_desktop.ui.chat.markdown import Block, blocks_of, plain_blocks_of
 from plum_desktop.ui.chat.prose import Prose
 from plum_desktop.ui.chat.turn_actions import TurnActions
 from plum_desktop.ui.chat.turn_note import TurnNote
@@ -112,7 +112,7 @@ class TurnView(QWidget):
         shown = (text, current_theme().name, text_size())
         if shown != self._shown:
             self._shown = shown
-            self._set_blocks(plain_blocks_of(text) if turn.role == "user" else blocks_of(text))
+            self._set_blocks(plain_blocks_of(text) if turn.role == "user" else _reply_of(text))
         self._wait.setVisible(turn.state == "waiting")
         self._horizon.setVisible(turn.first_seen)
         named = tuple(file.name for file in turn.attachments)
@@ -317,3 +317,10 @@ class TurnView(QWidget):
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self._turn.text)
         self.bar.copy.confirm(self.tr("Copied"))
+
+
+def _reply_of(text: str) -> list[Block]:
+    # With the first reply that is shown: the window starts without.
+    from plum_desktop.ui.chat.markdown import blocks_of
+
+    return blocks_of(text)
