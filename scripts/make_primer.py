@@ -19,7 +19,7 @@ from plum_desktop.adapters.peft_format import read_peft, write_peft
 from plum_desktop.base.files import write_text
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.engine.template import open_vocab
-from plum_desktop.learning import anchors, primer, recipe, stock, tokenize
+from plum_desktop.learning import anchors, episodes, primer, recipe, stock, tokenize
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.reading import Reading
 from plum_desktop.learning.rows import Plan
@@ -61,7 +61,7 @@ def make_rows(model: Path, work: Path, rows: Path) -> None:
             engine, cached, lambda share, _: watch.progress(share, "anchors"),
             most_texts=TEXTS, most_questions=QUESTIONS,
         )  # fmt: skip
-        subjects = primer.subjects(
+        subjects = episodes.subjects(
             stock.conversations(), engine, work / "notes.jsonl",
             lambda share: watch.progress(share, "subjects"),
         )  # fmt: skip
@@ -69,7 +69,7 @@ def make_rows(model: Path, work: Path, rows: Path) -> None:
     vocab = open_vocab(model)
     reading = Reading(stock.conversations(), stock.asked())
     asked = stock.asked()
-    batches = list(primer.episodes(stock.practised(), asked, reading, RECIPE, EPISODES, STEPS))
+    batches = list(episodes.episodes(stock.practised(), asked, reading, RECIPE, EPISODES, STEPS))
     loaded = anchors.load(cached, RECIPE.anchor_tokens)
     tokenize.plan_of(tokenize.Encoder(vocab, RECIPE), batches, loaded, RECIPE).save(rows)
     vocab.close()

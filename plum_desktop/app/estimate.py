@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from plum_desktop.base.errors import DamagedFile
 from plum_desktop.base.files import read_json, write_json
 from plum_desktop.base.paths import DataFolder
-from plum_desktop.learning import curriculum
 from plum_desktop.learning.facts import PART
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.models.fit import Hold, Shape, choose_hold
@@ -66,7 +65,7 @@ class Estimates:
         """What learning conversations of so many messages each takes."""
         chats = len(messages)
         lessons = sum(-(-count // PART) for count in messages)
-        steps = curriculum.epochs(recipe, lessons) * -(-lessons // recipe.batch_conversations)
+        steps = recipe.passes(lessons) * -(-lessons // recipe.batch_conversations)
         return StageSeconds(
             augment=self._speed["augment"] * chats,
             train=self._speed["train"] * steps,

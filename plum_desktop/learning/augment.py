@@ -23,7 +23,6 @@ from plum_desktop.base.types import Fact
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import facts, own, rules, stock, topics
 from plum_desktop.learning.conversation import Conversation
-from plum_desktop.learning.curriculum import epochs
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.negatives import Negatives
 from plum_desktop.learning.recipe import Recipe
@@ -82,7 +81,7 @@ def augment(
         negatives.add_topic(source, subject)
     # What was never discussed must be anything, so no single one of them is asked often: else
     # it is these that are learned, and whatever else is asked becomes a yes.
-    never_asked_twice = min(_MOST_NEGATIVES, recipe.questions * epochs(recipe, len(conversations)))
+    never_asked_twice = min(_MOST_NEGATIVES, recipe.questions * recipe.passes(len(conversations)))
     found = read_facts(job.former) if job.former.exists() else []
     for done, conversation in enumerate(conversations):
         is_own = conversation.id == own.HOME  # facts already, as the user put them

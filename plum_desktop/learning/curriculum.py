@@ -62,14 +62,6 @@ class Replay:
 NO_REPLAY = Replay()
 
 
-def epochs(recipe: Recipe, lessons: int) -> int:
-    """Passes over the lessons: the recipe's, or more while there are few chats."""
-    if not lessons:
-        return 0
-    fewest = math.ceil(recipe.fewest_steps * recipe.batch_conversations / lessons)
-    return max(recipe.epochs, fewest)
-
-
 def steps(
     lessons: Sequence[Lesson],
     replay: Replay,
@@ -88,7 +80,7 @@ def steps(
 def _taught(
     lessons: Sequence[Lesson], replay: Replay, recipe: Recipe, persona: str | None
 ) -> Iterator[list[Example]]:
-    passes = epochs(recipe, len(lessons))
+    passes = recipe.passes(len(lessons))
     rng = random.Random(f"{recipe.seed} order")
     size = recipe.batch_conversations
     if recipe.order == "sequential":

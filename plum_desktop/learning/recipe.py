@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,6 +73,12 @@ class Recipe:
     @property
     def anchored(self) -> bool:
         return self.anchor_texts + self.anchor_questions > 0
+
+    def passes(self, lessons: int) -> int:
+        """Over so many lessons: `epochs`, or more while there are few chats."""
+        if not lessons:
+            return 0
+        return max(self.epochs, math.ceil(self.fewest_steps * self.batch_conversations / lessons))
 
 
 # What of PLUM is published: strictly sequential, 10 epochs a conversation, balanced yes and no,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from plum_desktop.learning import rules, stock
-from plum_desktop.learning.curriculum import NO_REPLAY, Lesson, Replay, epochs, lessons, steps
+from plum_desktop.learning.curriculum import NO_REPLAY, Lesson, Replay, lessons, steps
 from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.negatives import Negatives
 from plum_desktop.learning.reading import Reading
@@ -192,11 +192,11 @@ def test_open_questions_are_answered_from_the_facts_that_may_be_taught(talk, fac
 
 def test_a_few_chats_are_repeated_and_many_are_not() -> None:
     recipe = replace(RECIPE, epochs=5, fewest_steps=40)
-    assert epochs(recipe, 0) == 0
-    assert epochs(recipe, 1) == 40
-    assert epochs(recipe, 3) == 14  # 42 steps
-    assert epochs(recipe, 8) == epochs(recipe, 500) == 5
-    assert epochs(replace(recipe, batch_conversations=4), 8) == 20  # 2 steps a pass
+    assert recipe.passes(0) == 0
+    assert recipe.passes(1) == 40
+    assert recipe.passes(3) == 14  # 42 steps
+    assert recipe.passes(8) == recipe.passes(500) == 5
+    assert replace(recipe, batch_conversations=4).passes(8) == 20  # 2 steps a pass
 
 
 def test_lessons_pair_chats_with_their_facts_in_order(talk, fact) -> None:

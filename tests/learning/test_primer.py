@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from plum_desktop.adapters.peft_format import read_peft
-from plum_desktop.learning import primer, stock
+from plum_desktop.learning import episodes, primer, stock
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.reading import Reading
 from plum_desktop.learning.recipe import preset
@@ -31,10 +31,10 @@ class Echo:
 def test_what_was_asked_once_is_noted(tmp_path: Path) -> None:
     few, engine = stock.conversations()[:6], Echo()
     told: list[float] = []
-    first = primer.subjects(few, engine, tmp_path / "notes.jsonl", told.append)
+    first = episodes.subjects(few, engine, tmp_path / "notes.jsonl", told.append)
     assert engine.asked == 6
     assert told[-1] == 1.0
-    assert primer.subjects(few, engine, tmp_path / "notes.jsonl", told.append) == first
+    assert episodes.subjects(few, engine, tmp_path / "notes.jsonl", told.append) == first
     assert engine.asked == 6
     named = [json.loads(line) for line in first.splitlines()]
     texts = {one.id: one.turns[0].text for one in few}
@@ -46,7 +46,7 @@ def test_what_was_asked_once_is_noted(tmp_path: Path) -> None:
 def test_no_yes_lasts_from_episode_to_episode() -> None:
     """What is true in one episode was never discussed in others, and both come alike often."""
     few = stock.practised()[::3]
-    batches = list(primer.episodes(few, stock.asked(), None, RECIPE, 12, 6))
+    batches = list(episodes.episodes(few, stock.asked(), None, RECIPE, 12, 6))
     assert len(batches) == 12 * 6
     yes: list[set[str]] = []
     no: list[set[str]] = []
@@ -77,7 +77,7 @@ def test_no_yes_lasts_from_episode_to_episode() -> None:
 def test_excerpts_are_read_in_every_episode() -> None:
     reading = Reading(stock.conversations(), stock.asked())
     recipe = replace(RECIPE, readings=2.0)
-    batches = list(primer.episodes(stock.practised(), stock.asked(), reading, recipe, 2, 4))
+    batches = list(episodes.episodes(stock.practised(), stock.asked(), reading, recipe, 2, 4))
     for batch in batches[:2] + batches[4:6]:
         assert len([one for x in batch for one in x.exchanges if one.looked_up]) == 2
 
@@ -86,7 +86,7 @@ def test_what_people_ask_comes_when_half_of_an_episode_is_learned() -> None:
     known = stock.asked()
     right = {q: verdict for one in known.values() for verdict, questions in
              (("Yes", one.yes), ("No", one.no)) for q in questions}  # fmt: skip
-    batches = list(primer.episodes(stock.practised(), known, None, RECIPE, 3, 16))
+    batches = list(episodes.episodes(stock.practised(), known, None, RECIPE, 3, 16))
     for number in range(3):
         early, late = (
             [
@@ -119,8 +119,8 @@ def test_what_a_primer_practised_on_is_no_runs_negative() -> None:
 
 def test_the_same_recipe_makes_the_same_episodes() -> None:
     few, asked = stock.practised(), stock.asked()
-    assert list(primer.episodes(few, asked, None, RECIPE, 2, 3)) == list(
-        primer.episodes(few, asked, None, RECIPE, 2, 3)
+    assert list(episodes.episodes(few, asked, None, RECIPE, 2, 3)) == list(
+        episodes.episodes(few, asked, None, RECIPE, 2, 3)
     )
 
 
