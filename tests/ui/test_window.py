@@ -27,6 +27,7 @@ from pytestqt.qtbot import QtBot
 
 from plum_desktop.app.product import Plum
 from plum_desktop.base.paths import DataFolder, open_data_folder
+from plum_desktop.store import Store
 from plum_desktop.ui.application import OneWindow
 from plum_desktop.ui.base.theme import apply_theme
 from plum_desktop.ui.window import MainWindow
@@ -204,14 +205,22 @@ def test_the_program_opens_and_closes(data_folder: DataFolder) -> None:
     assert data_folder.root.joinpath("window.json").exists()
 
 
-def test_the_window_imports_nothing_heavy() -> None:
+def test_the_window_imports_nothing_heavy(data_folder: DataFolder) -> None:
+    Store(data_folder.database, data_folder.backups).close()
     code = (
-        "import sys\n"
-        "import plum_desktop.ui.application, plum_desktop.app.product\n"
-        "heavy = {'torch', 'transformers', 'peft', 'llama_cpp', 'gguf', 'starlette'}\n"
+        "import sys, pathlib\n"
+        "import plum_desktop.ui.application\n"
+        "from plum_desktop.app.product import Plum\n"
+        "from plum_desktop.base.paths import open_data_folder\n"
+        "Plum(open_data_folder(pathlib.Path(sys.argv[1]))).close()\n"
+        "heavy = {'torch', 'transformers', 'peft', 'llama_cpp', 'gguf', 'starlette', 'numpy',"
+        " 'sqlite_utils', 'markdown_it', 'pygments'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(data_folder.root)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert done.stdout.strip() == "[]"
 
 
