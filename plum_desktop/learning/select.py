@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Chat, Message
@@ -32,7 +33,8 @@ def learnable(chat: Chat, branch: Sequence[Message]) -> tuple[Conversation | Non
     turns = list(_news(turns))
     if not turns:
         return None, Sentence("it only asks what was said before")
-    if sum(len(turn.text.split()) for turn in turns) < _FEWEST_WORDS:
+    said = accumulate(len(turn.text.split()) for turn in turns)
+    if all(words < _FEWEST_WORDS for words in said):  # mostly known with the first
         return None, Sentence("it is too short")
     conversation = Conversation(
         id=chat.id,
