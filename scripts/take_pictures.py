@@ -1,6 +1,6 @@
 """Take the pictures of the window that are in docs/pictures, anew.
 
-    .venv/bin/python scripts/take_pictures.py [--only NAME ...] [FOLDER]
+    .venv/bin/python scripts/take_pictures.py [--only NAME]... [FOLDER]
 
 The chats are `sample_chats.py`, and what was learned from them is invented: no model is loaded.
 Needs no display.
