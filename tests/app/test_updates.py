@@ -249,7 +249,13 @@ def test_a_look_is_ended_at_once(
     monkeypatch.setattr(releases, "_TIMEOUT", 60.0)
     monkeypatch.setattr(releases, "_PATIENCE", 60.0)
     feed.silent = True
-    threading.Timer(0.2, service.stop).start()
+
+    def stop_once_asked() -> None:
+        while not feed.asked:
+            time.sleep(0.01)
+        service.stop()
+
+    threading.Thread(target=stop_once_asked, daemon=True).start()
     began = time.monotonic()
     with pytest.raises(Cancelled):
         service.look()

@@ -405,9 +405,11 @@ def test_close_ends_what_is_under_way(starter):
     engine = EngineClient()
     engine.load(starter, n_ctx=512, threads=1)
     pid = engine.pid
-    threading.Timer(0.3, engine.close).start()
+    closing = threading.Timer(0.3, engine.close)
+    closing.start()
     with pytest.raises(Cancelled):
         ask(engine, max_tokens=400)
     with pytest.raises(Cancelled):
         ask(engine)
+    closing.join()  # a request ends before the process that answered it has
     assert not psutil.pid_exists(pid)
