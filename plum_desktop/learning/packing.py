@@ -3,8 +3,8 @@
 Most rows of a step begin with the same template and system prompt.  A pack holds such a prefix
 once for all of its rows that begin so, and the rows' remainders behind it; every remainder sees
 its own prefix and itself, and counts its positions from the prefix's end, so its logits are
-those of the row alone.  Lengths are padded to few distinct ones: a matrix library that compiles
-a kernel for every new shape (oneDNN does) would else compile at every step.
+those of the row alone.  Where a matrix library compiles a kernel for every new shape (oneDNN
+does), lengths are padded to few distinct ones: it would else compile at every step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy.typing as npt
 from plum_desktop.learning.rows import Row
 
 _FEWEST_SHARED = 8  # tokens; below, a prefix is not worth a group of its own
-_LENGTHS = 32  # packs are as long as a multiple of this
 _PADDING, _NO_PREFIX = -1, -2
 
 
@@ -85,23 +84,23 @@ class _Pack:
     groups: dict[tuple[int, bytes], list[Row]] = field(default_factory=dict)
 
 
-def pack(rows: Sequence[Row], longest: int | None = 512) -> Packs:
+def pack(rows: Sequence[Row], longest: int | None = 512, multiple: int = 32) -> Packs:
     """Pack `rows` into sequences of `longest` tokens, or as many as the longest row has.
 
-    None: all of them into one.
+    None: all of them into one.  Packs are padded to a `multiple` of tokens.
     """
     keyed = _by_prefix(rows)
     if longest is None:
-        return _lay_out(_fill(keyed, sum(len(row.ids) for row in rows)))
+        return _lay_out(_fill(keyed, sum(len(row.ids) for row in rows)), multiple)
     longest = max(longest, *(len(row.ids) for row in rows))
     packs = _fill(keyed, longest)
     # As short as the same number of packs can be, since all are padded to the longest.
-    for shorter in range(longest - _LENGTHS, 0, -_LENGTHS):
+    for shorter in range(longest - multiple, 0, -multiple):
         tried = _fill(keyed, shorter)
         if len(tried) > len(packs):
             break
         packs = tried
-    return _lay_out(packs)
+    return _lay_out(packs, multiple)
 
 
 def _fill(keyed: Sequence[tuple[tuple[int, bytes], Row]], longest: int) -> list[_Pack]:
@@ -141,8 +140,8 @@ def _by_prefix(rows: Sequence[Row]) -> list[tuple[tuple[int, bytes], Row]]:
     return found
 
 
-def _lay_out(packs: Sequence[_Pack]) -> Packs:
-    length = -(-max(one.used for one in packs) // _LENGTHS) * _LENGTHS
+def _lay_out(packs: Sequence[_Pack], multiple: int) -> Packs:
+    length = -(-max(one.used for one in packs) // multiple) * multiple
     shape = (len(packs), length)
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     block, prefix = np.full(shape, _PADDING, np.int64), np.full(shape, _NO_PREFIX, np.int64)

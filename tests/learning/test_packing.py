@@ -247,7 +247,7 @@ def test_loss_and_gradients_are_those_of_the_rows_alone(trainer) -> None:
 
     rows = lessons()
     packs = packs_of(trainer, [*rows, *lessons(anchor=True)])  # as a step has them
-    sums = trainer._cross_entropy(trainer._hidden(packs), packs)
+    sums = trainer._cross_entropy(trainer._outputs(packs)[0], packs)
     loss, unlearned = (each / packs.weight.sum() for each in sums)
     unlearned.backward()  # a fresh model is certain of nothing, so this is the whole
     packed = gradients(trainer)
@@ -268,9 +268,11 @@ def test_loss_and_gradients_are_those_of_the_rows_alone(trainer) -> None:
 def test_divergence_and_its_gradients_are_those_of_the_anchors_alone(trainer) -> None:
     import torch
 
+    from plum_desktop.learning.trainers.torch_peft import _divergence
+
     rows = lessons(anchor=True)
     packs = packs_of(trainer, [*rows, *lessons()])
-    value = trainer._divergence(trainer._hidden(packs), packs) / len(packs.anchors)
+    value = _divergence(trainer._outputs(packs)[1], packs) / len(packs.anchors)
     value.backward()
     packed = gradients(trainer)
     each = []
@@ -292,6 +294,8 @@ def test_divergence_and_its_gradients_are_those_of_the_anchors_alone(trainer) ->
 def test_a_base_that_agrees_with_its_anchors_diverges_nowhere(trainer) -> None:
     import torch
 
+    from plum_desktop.learning.trainers.torch_peft import _divergence
+
     rows = []
     for one in lessons(anchor=True):
         with torch.no_grad():
@@ -299,7 +303,7 @@ def test_a_base_that_agrees_with_its_anchors_diverges_nowhere(trainer) -> None:
         targets = Targets(top.indices.numpy().astype(np.int32), top.values.numpy())
         rows.append(replace(one, targets=targets))
     packs = packs_of(trainer, rows)
-    value = trainer._divergence(trainer._hidden(packs), packs) / len(packs.anchors)
+    value = _divergence(trainer._outputs(packs)[1], packs) / len(packs.anchors)
     assert value.item() == pytest.approx(0.0, abs=1e-5)
 
 

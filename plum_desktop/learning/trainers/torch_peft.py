@@ -40,7 +40,9 @@ _TRIES = 6
 _FASTER = 1.3  # so that a busy machine's noise does not decide
 _LONGEST = 512  # tokens of a pack whose every place is set against every other
 _MOST_SHARES = 4  # of a step's rows: there are few, and some are long
-_ROWS = 64  # the vocabulary's layer is computed for a multiple of so many places
+# Where products of bf16 are compiled for every new shape, a few shapes: tokens of a pack, and
+# places of the vocabulary's layer, are padded to a multiple of so many.
+_FEW_SHAPES = (32, 64)
 
 
 def best_device() -> torch.device:
@@ -152,6 +154,7 @@ class TorchTrainer:
         torch.set_num_threads(each)
         self._pool = ThreadPoolExecutor(_MOST_SHARES, "share", torch.set_num_threads, (each,))
         self._longest = None if on_cpu else _LONGEST
+        self._multiples = (1, 1) if on_cpu and self.dtype == torch.float32 else _FEW_SHAPES
         self._passing = Lock()
         self._between: Between = at_once
         for layer in base.model.layers:
@@ -185,7 +188,9 @@ class TorchTrainer:
     ) -> StepResult:
         """`between` is called between the model's layers, forward and backward."""
         self._between = between
-        packs = [pack(part, self._longest) for part in shares(rows, self._shares)]
+        packs = [
+            pack(part, self._longest, self._multiples[0]) for part in shares(rows, self._shares)
+        ]
         whole = Whole(
             sum(float(each.weight.sum()) for each in packs),
             sum(len(each.anchors) for each in packs),
@@ -205,14 +210,14 @@ class TorchTrainer:
 
     def _share(self, packs: Packs, whole: Whole) -> Part:
         """What some of a step's rows make of its loss, and of the adapter's gradients."""
-        hidden = self._hidden(packs)
+        taught, anchored = self._outputs(packs)
         loss = drift = 0.0
-        total = hidden.new_zeros(())
+        total = taught.new_zeros(())
         if len(packs.source):
-            value, unlearned = self._cross_entropy(hidden, packs)
+            value, unlearned = self._cross_entropy(taught, packs)
             loss, total = value.item() / whole.weight, total + unlearned / whole.weight
         if len(packs.anchors):
-            value = self._divergence(hidden, packs) / whole.anchors
+            value = _divergence(anchored, packs) / whole.anchors
             drift, total = value.item(), total + self.recipe.anchor_weight * value
         if not total.requires_grad:
             return Part(loss, drift, ())
@@ -272,10 +277,16 @@ class TorchTrainer:
         bias = torch.zeros(visible.shape, dtype=self.dtype, device=self.device)
         return bias.masked_fill_(~visible, torch.finfo(self.dtype).min)[:, None]
 
+    def _outputs(self, packs: Packs) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits at `packs.source` and at `packs.anchors`, of one product."""
+        places = np.concatenate([packs.source, packs.anchors])
+        logits = self._logits(self._hidden(packs), places)
+        return logits[: len(packs.source)], logits[len(packs.source) :]
+
     def _logits(self, hidden: torch.Tensor, places: Any) -> torch.Tensor:
         """fp32 logits at the flat `places` alone; the vocabulary is the dearest layer."""
-        count = len(places)
-        padded = np.zeros(-(-count // _ROWS) * _ROWS, np.int64)  # few shapes, see packing
+        count, multiple = len(places), self._multiples[1]
+        padded = np.zeros(-(-count // multiple) * multiple, np.int64)
         padded[:count] = places
         picked = hidden[torch.from_numpy(padded).to(self.device)]
         head = self.model.get_base_model().lm_head
@@ -283,9 +294,8 @@ class TorchTrainer:
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         return torch.tanh(logits / cap) * cap if cap else logits
 
-    def _cross_entropy(self, hidden: torch.Tensor, packs: Packs) -> tuple[torch.Tensor, Any]:
+    def _cross_entropy(self, logits: torch.Tensor, packs: Packs) -> tuple[torch.Tensor, Any]:
         """The weighted sum over all tokens, and what of it tokens not yet certain make up."""
-        logits = self._logits(hidden, packs.source)
         target = torch.from_numpy(packs.target).to(self.device)
         weight = torch.from_numpy(packs.weight).to(self.device)
         nats = functional.cross_entropy(logits, target, reduction="none")
@@ -296,17 +306,6 @@ class TorchTrainer:
             return each.sum(), each.sum()
         learned = nats.detach() < -math.log(certain)
         return each.detach().sum(), each[~learned].sum()
-
-    def _divergence(self, hidden: torch.Tensor, packs: Packs) -> torch.Tensor:
-        """KL(base || adapted), summed, over the teacher's top tokens and the rest as one more."""
-        logp = self._logits(hidden, packs.anchors).log_softmax(-1)
-        ids = torch.from_numpy(packs.teacher_ids).to(self.device)
-        teacher = torch.from_numpy(packs.teacher_logp).to(self.device)
-        student = logp.gather(1, ids)
-        rest_t = (1 - teacher.exp().sum(1)).clamp_min(1e-6)
-        rest_s = (1 - student.exp().sum(1)).clamp_min(1e-6)
-        known = (teacher.exp() * (teacher - student)).sum(1)
-        return (known + rest_t * (rest_t.log() - rest_s.log())).sum()
 
     def save_checkpoint(self, path: Path, step: int) -> None:
         state = {"step": step, "master": self.master, "optimizer": self.optimizer.state_dict()}
@@ -356,3 +355,15 @@ class TorchTrainer:
             for half, matrix in zip("AB", halves, strict=True):
                 parameter = parameters[f"base_model.model.{module}.lora_{half}.default.weight"]
                 parameter.data = torch.from_numpy(matrix.copy()).to(self.device)
+
+
+def _divergence(logits: torch.Tensor, packs: Packs) -> torch.Tensor:
+    """KL(base || adapted), summed, over the teacher's top tokens and the rest as one more."""
+    logp = logits.log_softmax(-1)
+    ids = torch.from_numpy(packs.teacher_ids).to(logits.device)
+    teacher = torch.from_numpy(packs.teacher_logp).to(logits.device)
+    student = logp.gather(1, ids)
+    rest_t = (1 - teacher.exp().sum(1)).clamp_min(1e-6)
+    rest_s = (1 - student.exp().sum(1)).clamp_min(1e-6)
+    known = (teacher.exp() * (teacher - student)).sum(1)
+    return (known + rest_t * (rest_t.log() - rest_s.log())).sum()
