@@ -123,16 +123,14 @@ def learn(
     parent = start if recipe.primed else None
     spec = JobSpec(
         "ablation", str(model), "", "torch", recipe, tuple(chat.id for chat in chats),
-        parent_adapter=None, primer=parent and str(parent), persona=None, busy_lock=None,
+        parent_adapter=None, primer=parent and str(parent), persona=None,
     )  # fmt: skip
     job.write_spec(spec)
     write_json_lines(job.conversations, [chat.to_dict() for chat in chats])
     write_json_lines(job.facts, [to_dict(fact) for fact in facts if variant.keeps(fact)])
     still = start / anchors.SHIPPED if recipe.anchored else None
     tokenize.make_rows(job, still, lambda: None, lambda share, text: None).save(job.rows)
-    result = train(
-        job, lambda: TorchTrainer(model, recipe, parent), recipe, Watch(), busy_lock=None
-    )
+    result = train(job, lambda: TorchTrainer(model, recipe, parent), recipe, Watch())
     write_gguf(read_peft(job.adapter), read_header(model), job.adapter / "adapter.gguf")
     return {"steps": result.steps, "train seconds": round(result.seconds, 1)}
 

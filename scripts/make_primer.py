@@ -96,7 +96,7 @@ def main() -> None:
 
         return TorchTrainer(model, RECIPE)
 
-    result = train(job, trainer, RECIPE, Watch(), busy_lock=None)  # type: ignore[arg-type]
+    result = train(job, trainer, RECIPE, Watch())  # type: ignore[arg-type]
     print(result)
     metadata = {"base_sha256": digest, "recipe": "primer"}
     folder = RESOURCES / digest[:16]

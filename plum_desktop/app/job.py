@@ -21,14 +21,16 @@ import psutil
 
 from plum_desktop.app import curves
 from plum_desktop.app.estimate import Estimates
+from plum_desktop.app.giving_way import giving_way
 from plum_desktop.app.result_card import ResultCard, card_of, refusal
 from plum_desktop.app.selecting import select
 from plum_desktop.app.serving import Serving
 from plum_desktop.app.stage import stage_worker
-from plum_desktop.base.child import Call, Event
+from plum_desktop.base.child import Call, Child, Event
 from plum_desktop.base.cores import usable_cores
-from plum_desktop.base.errors import Cancelled, PlumError
+from plum_desktop.base.errors import Cancelled, PlumError, WorkerCrashed
 from plum_desktop.base.files import (
+    FileLock,
     disk_errors,
     read_json,
     read_json_lines,
@@ -48,6 +50,7 @@ from plum_desktop.store import Store
 log = logging.getLogger(__name__)
 
 _PAUSE_LOOK = 0.2  # seconds
+_STOP_PATIENCE = 5.0  # seconds that a worker has to finish its step and write a checkpoint
 _CONTEXT = 2048  # tokens; lessons and gate ask short questions
 _ASKED_NEW = 60  # questions of the gate about new chats, yes and no together
 # Memory of one step serves the next, in place of page faults by the hundred thousand (glibc).
@@ -61,7 +64,7 @@ _WORDS: dict[Stage, Sentence] = {
     "merge": Sentence("Writing the new model"),
     "switch": Sentence("Switching over"),
 }
-_WAITS = (Sentence("paused"), Sentence("waiting for a reply to finish"))  # as the trainer says
+_PAUSED, _CHATTING = Sentence("paused"), Sentence("waiting for a reply to finish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ class Job:
         self._stopping = threading.Event()
         self._leaving = False
         self._call: Call | None = None
+        self._worker: Child | None = None
+        self._busy = FileLock(parts.folder.busy_lock)
         self._engine: EngineClient | None = None
         self._outcome: Outcome | None = None
         self._last: Progress | None = None
@@ -166,6 +171,10 @@ class Job:
         self._stopping.set()
         if call := self._call:
             call.cancel()
+        if worker := self._worker:
+            ending = threading.Timer(_STOP_PATIENCE, worker.stop)
+            ending.daemon = True
+            ending.start()
         if engine := self._engine:
             engine.cancel()
 
@@ -446,27 +455,34 @@ class Job:
         """Run one stage in a worker of its own and return its result."""
         stage: Stage = op  # type: ignore[assignment]
         child = stage_worker(self._parts.folder, f"learning worker ({op})", env=_KEPT_MEMORY)
+        self._worker = child
         try:
             self._call = child.begin(op, job=str(self._folder.root), **args)
             self._check()
-            result = self._call.wait(lambda event: self._on_event(stage, event))
+            with giving_way(child, self._why_rest, self._tell_waiting):
+                result = self._call.wait(lambda event: self._on_event(stage, event))
             self._note("peak_bytes", op, result.pop("peak_bytes", 0))
             return result
+        except WorkerCrashed:
+            if self._stopping.is_set():
+                raise Cancelled from None
+            raise
         finally:
-            self._call = None
+            self._call = self._worker = None
             child.stop()
+
+    def _why_rest(self) -> Sentence | None:
+        if self._stopping.is_set():
+            return None
+        if self.paused:
+            return _PAUSED
+        return _CHATTING if self._busy.held_by_someone() else None
 
     def _on_event(self, stage: Stage, event: Event) -> None:
         if event["event"] == "progress":
             if "loss" in event:
                 self._losses.append(event["loss"])
-            self._tell(
-                stage,
-                event["fraction"],
-                event.get("loss"),
-                event.get("seconds_left"),
-                waiting=next((each for each in _WAITS if each == event["text"]), None),
-            )
+            self._tell(stage, event["fraction"], event.get("loss"), event.get("seconds_left"))
 
     @contextlib.contextmanager
     def _learning_engine(self) -> Iterator[EngineClient]:
@@ -487,8 +503,11 @@ class Job:
 
     def _check(self) -> None:
         """Wait while the user has paused; raise Cancelled when the job is to stop."""
+        told = False
         while self.paused and not self._stopping.is_set():
-            self._tell_again()
+            if not told:
+                self._tell_waiting(_PAUSED)
+                told = True
             time.sleep(_PAUSE_LOOK)
         if self._stopping.is_set():
             raise Cancelled
@@ -511,7 +530,6 @@ class Job:
         share: float,
         loss: float | None = None,
         stage_left: float | None = None,
-        waiting: str | None = None,
     ) -> None:
         own = getattr(self._expected, stage, 0.0)  # of stages that take no time to speak of: none
         after = self._expected.after(stage)
@@ -523,19 +541,25 @@ class Job:
             stage,
             round(min(0.99, done), 6),  # a sum in another order is no step back
             left,
-            _WORDS[stage] if waiting is None else Sentence.joined(": ", [_WORDS[stage], waiting]),
+            _WORDS[stage],
             loss,
             "paused" if self.paused else "running",
         )
         self._on_progress(self._last)
 
-    def _tell_again(self) -> None:
-        """Say that the job is paused, once."""
+    def _tell_waiting(self, why: Sentence | None) -> None:
+        """Say why nothing goes on, or that it does again."""
         if self._last is None:
             self._tell("select", 0.0)
-        elif self._last.state == "running":
-            self._last = replace(self._last, state="paused", seconds_left=None)
-            self._on_progress(self._last)
+            return
+        words = _WORDS[self._last.stage]
+        self._last = replace(
+            self._last,
+            text=Sentence.joined(": ", [words, why]) if why else words,
+            state="paused" if why == _PAUSED else "running",
+            seconds_left=None if why == _PAUSED else self._last.seconds_left,
+        )
+        self._on_progress(self._last)
 
     def _ended(self, state: Literal["stopped", "failed"], message: str) -> Outcome:
         store = self._parts.store

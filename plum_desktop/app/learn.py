@@ -159,7 +159,6 @@ class LearnService:
                 parent_adapter=parent,
                 primer=primed,
                 persona=settings.persona or None,
-                busy_lock=str(self._folder.busy_lock),
             )
             job.write_spec(spec)
             run = Run(

@@ -81,7 +81,6 @@ def _learn(job: JobFolder, model: Path, start: Path, plan: Plan, trainer: Traine
             parent_adapter=str(start),
             primer=None,
             persona=None,
-            busy_lock=None,
         )
     )
     plan.save(job.rows)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -108,11 +109,14 @@ class Child:
         self._ended = False  # set, under the lock, when open calls are failed
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._on_exit = on_exit
-        flags = 0
+        flags, group = 0, None
         if sys.platform == "win32":
             flags = subprocess.CREATE_NO_WINDOW
             if low_priority:
                 flags |= subprocess.BELOW_NORMAL_PRIORITY_CLASS
+        else:
+            # Of its own: the system ends a group that is held still where its parent has died.
+            group = 0
         try:
             self._process = subprocess.Popen(
                 command,
@@ -121,6 +125,7 @@ class Child:
                 stderr=subprocess.PIPE,
                 env={**_PATIENT_THREADS, **os.environ, **(env or {})},
                 creationflags=flags,
+                process_group=group,
             )
         except OSError as error:
             raise PlumError(
@@ -174,9 +179,34 @@ class Child:
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
+    def rest(self) -> None:
+        """Let it compute nothing until `go_on`, at once.
+
+        On Windows, where nothing would end one that is held still when its parent dies, it gets
+        what nobody else wants.
+        """
+        self._hold(True)
+
+    def go_on(self) -> None:
+        """End a `rest`; nothing where there is none."""
+        self._hold(False)
+
+    def _hold(self, still: bool) -> None:
+        if sys.platform == "win32":
+            import psutil
+
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(self.pid).nice(
+                    psutil.IDLE_PRIORITY_CLASS if still else psutil.BELOW_NORMAL_PRIORITY_CLASS
+                )
+        else:
+            with contextlib.suppress(OSError):
+                self._process.send_signal(signal.SIGSTOP if still else signal.SIGCONT)
+
     def stop(self, grace: float = 3.0) -> None:
         """End the child: close its stdin, wait, terminate, wait, kill."""
         self._stopping = True
+        self.go_on()
         self._close_stdin()
         for end in (self._process.terminate, self._process.kill):
             try:

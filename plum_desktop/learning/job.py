@@ -33,7 +33,6 @@ class JobSpec:
     parent_adapter: str | None  # folder of the adapter that served, and that training goes on from
     primer: str | None  # without a parent: folder of the base model's primer, see learning.primer
     persona: str | None  # a system prompt that the product serves, for the prompt shapes
-    busy_lock: str | None  # file that is locked while a chat generates
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -161,6 +160,7 @@ class JobFolder:
             values = read_json(self.spec_file)
             values["recipe"] = recipes.from_dict(values["recipe"])
             values["chats"] = tuple(values["chats"])
+            values.pop("busy_lock", None)  # of a run that an older version began
             return JobSpec(**values)
         except (FileNotFoundError, AttributeError, KeyError, TypeError) as error:
             raise DamagedFile(

@@ -1,7 +1,7 @@
 """Stage: fit the LoRA.  The loop that every trainer shares.
 
-It owns the order of steps, the learning rate, checkpoints, pausing, giving way to a chat that
-generates, and how much longer it takes.  Worker side.
+It owns the order of steps, the learning rate, checkpoints, pausing between steps, and how much
+longer it takes.  Worker side; who started the worker holds it still where a step takes too long.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Protocol
 
 from plum_desktop.base.errors import PlumError
-from plum_desktop.base.files import FileLock, read_text, write_text
+from plum_desktop.base.files import read_text, write_text
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Plan
 from plum_desktop.learning.trainers import Trainer
 
 CHECKPOINT_SECONDS = 30.0
-_BUSY_WAIT = 0.1  # seconds between looks at whether a chat still generates
+_PAUSE_LOOK = 0.1  # seconds
 _RECENT = 20  # steps from which the speed is told
 
 
@@ -42,7 +42,7 @@ class TrainResult:
 
     steps: int
     seconds: float
-    step_seconds: float  # median, without pauses; 0 where no step was left
+    step_seconds: float  # median, so that pauses do not count; 0 where no step was left
     tokens: int
     loss: float
     drift: float
@@ -60,8 +60,6 @@ def train(
     make_trainer: Callable[[], Trainer],
     recipe: Recipe,
     watch: Watcher,
-    *,
-    busy_lock: Path | None,
 ) -> TrainResult:
     """Run every step of `job.rows` from the last checkpoint on; writes `job.adapter`.
 
@@ -71,25 +69,17 @@ def train(
     plan = Plan.load(job.rows)
     trainer = make_trainer()
     done, losses = _restore(job, trainer)
-    busy = FileLock(busy_lock) if busy_lock else None
     pace: deque[float] = deque(maxlen=_RECENT)
     started, saved, tokens = time.monotonic(), time.monotonic(), 0
     total = len(plan.steps)
-    waited = 0.0
-
-    def give_way() -> None:
-        nonlocal waited
-        waited += _give_way(watch, job.paused, busy, done / total)
-
     try:
         for step in range(done, total):
-            give_way()
-            begun, waited = time.monotonic(), 0.0
-            # A step takes seconds, and who chats should not wait for its end.
-            result = trainer.step(plan.batch(step), rate(recipe, step, total), give_way)
+            _wait_while_paused(job.paused, watch)
+            begun = time.monotonic()
+            result = trainer.step(plan.batch(step), rate(recipe, step, total))
             if not math.isfinite(result.loss + result.drift):
                 raise FloatingPointError
-            pace.append(time.monotonic() - begun - waited)
+            pace.append(time.monotonic() - begun)
             done, tokens = step + 1, tokens + result.tokens
             losses.append({"step": step, "loss": result.loss, "drift": result.drift})
             watch.progress(
@@ -97,7 +87,7 @@ def train(
                 "learning",
                 loss=round(result.loss, 4),
                 drift=round(result.drift, 4),
-                seconds_left=round(statistics.median(pace) * (total - done), 1),
+                seconds_left=round(statistics.median_low(pace) * (total - done), 1),
             )
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 _save(job, trainer, done, losses)
@@ -117,25 +107,18 @@ def train(
     return TrainResult(
         total,
         time.monotonic() - started,
-        statistics.median(pace) if pace else 0.0,
+        statistics.median_low(pace) if pace else 0.0,
         tokens,
         statistics.median(entry["loss"] for entry in recent) if recent else 0.0,
         statistics.median(entry["drift"] for entry in recent) if recent else 0.0,
     )
 
 
-def _give_way(watch: Watcher, paused: Path, busy: FileLock | None, fraction: float) -> float:
-    """Wait while the user has paused, or while a chat generates; how many seconds that was."""
+def _wait_while_paused(paused: Path, watch: Watcher) -> None:
     watch.check()
-    began, told = time.monotonic(), False
-    while paused.exists() or (busy and busy.held_by_someone()):
-        if not told:
-            text = "paused" if paused.exists() else "waiting for a reply to finish"
-            watch.progress(fraction, text)
-            told = True
-        time.sleep(_BUSY_WAIT)
+    while paused.exists():
+        time.sleep(_PAUSE_LOOK)
         watch.check()
-    return time.monotonic() - began
 
 
 def _restore(job: JobFolder, trainer: Trainer) -> tuple[int, list[dict[str, float]]]:

@@ -110,8 +110,7 @@ def _train(request: Request) -> dict[str, Any]:
 
         return TorchTrainer(model, spec.recipe, start, request.args["threads"])
 
-    busy = Path(spec.busy_lock) if spec.busy_lock else None
-    result = train(job, make, spec.recipe, request, busy_lock=busy)
+    result = train(job, make, spec.recipe, request)
     adapter = read_peft(job.adapter).with_metadata(spec.metadata())
     write_peft(adapter, job.adapter)
     norms = delta_norms(adapter, model)

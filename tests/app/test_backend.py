@@ -89,9 +89,7 @@ def test_a_run_goes_on_only_with_the_trainer_it_began_with(plum: Plum, machine: 
     file = plum.models.file()
     job = JobFolder(plum.folder.job("r1"))
     job.write_spec(
-        JobSpec(
-            "r1", str(file.path), file.sha256, "mlx", preset("default"), (), None, None, None, None
-        )
+        JobSpec("r1", str(file.path), file.sha256, "mlx", preset("default"), (), None, None, None)
     )
     plum.store.runs.create(Run("r1", 0.0, "interrupted", "train", file.sha256, "default", ()))
     machine("darwin", "arm64", "mlx")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 import pytest
@@ -179,6 +180,44 @@ def test_pausing_and_stopping(chatted: Plum) -> None:
     assert chatted.learning.interrupted() is None
     assert chatted.learning.plan().refusal is None
     assert not children()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="is given what is left over there")
+def test_training_is_still_while_a_chat_is_answered(
+    chatted: Plum, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = dataclasses.replace(recipe.preset("default"), fewest_steps=1000)
+    monkeypatch.setitem(recipe._PRESETS, "default", long)
+    training, told = threading.Event(), []
+
+    def watch(progress: Progress) -> None:
+        told.append(str(progress.text))
+        if progress.loss is not None:
+            training.set()
+
+    def held() -> list[psutil.Process]:
+        return [one for one in children() if one.status() == psutil.STATUS_STOPPED]
+
+    job = started(chatted, watch)
+    assert training.wait(_PATIENCE), "training did not begin"
+    asked: list[dict[str, Any]] = [{"role": "user", "content": "Tell me of Bergen."}]
+    answering = threading.Thread(target=chatted.chats.ask, args=(asked,), kwargs={"max_tokens": 96})
+    answering.start()
+    while not (seen := held()):
+        assert answering.is_alive(), "the reply was finished, and training never held still"
+        time.sleep(0.01)
+    answering.join()
+    deadline = time.monotonic() + 30
+    while held():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert len(seen) == 1
+    assert "Learning: waiting for a reply to finish" in told
+    training.clear()
+    assert training.wait(_PATIENCE), "training did not go on"
+    job.stop()
+    assert ended(job).state == "stopped"
+    assert not held()
 
 
 def test_a_full_disk_before_and_during(chatted: Plum, monkeypatch: pytest.MonkeyPatch) -> None:

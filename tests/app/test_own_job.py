@@ -30,7 +30,7 @@ def job(plum: Plum) -> Job:
     folder.write_spec(
         JobSpec(
             "run", str(file.path), file.sha256, "torch", recipe.preset("default"),
-            (own.HOME, chat.id), None, None, None, None,
+            (own.HOME, chat.id), None, None, None,
         )
     )  # fmt: skip
     parts = JobParts(plum.folder, plum.store, plum.serving, Estimates(plum.folder, file, "torch"))

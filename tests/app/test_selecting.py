@@ -39,7 +39,7 @@ def test_what_no_longer_holds_is_marked_and_not_asked_again(plum: Plum, old: str
     job = JobFolder(plum.folder.job("run"))
     spec = JobSpec(
         "run", str(file.path), file.sha256, "torch", recipe.preset("default"), (new.id,), None,
-        None, None, None,
+        None, None,
     )  # fmt: skip
     for _ in range(2):  # the second time they are marked already
         select(plum.store, job, spec)

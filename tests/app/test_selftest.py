@@ -51,7 +51,7 @@ class Learned:
 
 
 def _spec(model: Path) -> JobSpec:
-    return JobSpec("x", str(model), "", "torch", preset("default"), (), None, None, None, None)
+    return JobSpec("x", str(model), "", "torch", preset("default"), (), None, None, None)
 
 
 @pytest.fixture(scope="module")

@@ -86,5 +86,4 @@ def spec(starter: Path) -> JobSpec:
         parent_adapter=None,
         primer=None,
         persona=None,
-        busy_lock=None,
     )

@@ -50,11 +50,17 @@ def test_a_spec_survives(job, spec) -> None:
         parent_adapter="/data/adapters/ä",
         primer=None,
         persona='You are "Pim" — äöü.',
-        busy_lock="/data/busy.lock",
     )
     job.write_spec(full)
     assert job.read_spec() == full
     assert hash(job.read_spec().chats)  # still a tuple
+
+
+def test_a_run_that_an_older_version_began_goes_on(job, spec) -> None:
+    job.write_spec(spec)
+    values = json.loads(job.spec_file.read_text())
+    job.spec_file.write_text(json.dumps({**values, "busy_lock": "/data/busy.lock"}))
+    assert job.read_spec() == spec
 
 
 def test_metadata_holds_no_word_of_a_chat(spec) -> None:

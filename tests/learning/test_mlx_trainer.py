@@ -254,12 +254,12 @@ def test_resuming_ends_where_an_uninterrupted_run_does(make_mlx, job: JobFolder)
     rows = [*lessons(0), *lessons(1), *anchors(make_mlx())]
     Plan(rows, [[0, 1, 8], [4, 5, 9], [2, 3, 10], [6, 7, 11], [0, 7, 8], [1, 6, 9]]).save(job.rows)
     recipe = replace(RECIPE, weight_decay=0.01)
-    train(job, lambda: make_mlx(recipe), recipe, Watch(), busy_lock=None)
+    train(job, lambda: make_mlx(recipe), recipe, Watch())
     whole = read_peft(job.adapter)
     for stop in (2, 3):
         with pytest.raises(Cancelled):
-            train(job, lambda: make_mlx(recipe), recipe, Watch(stop), busy_lock=None)
-    result = train(job, lambda: make_mlx(recipe), recipe, Watch(), busy_lock=None)
+            train(job, lambda: make_mlx(recipe), recipe, Watch(stop))
+    result = train(job, lambda: make_mlx(recipe), recipe, Watch())
     assert result.steps == 6
     resumed = read_peft(job.adapter)
     for module, (a, b) in whole.tensors.items():

@@ -179,53 +179,6 @@ def test_a_step_in_shares_is_the_step_of_the_whole(make, threads: int) -> None:
     assert told.loss == pytest.approx(alone.loss, rel=1e-3)
 
 
-def test_it_can_be_held_up_between_layers_and_ended_there(make) -> None:
-    import torch
-
-    plain, asked = make(), make()
-    calls: list[int] = []
-    one = asked.step(lessons(), 5e-3, lambda: calls.append(1))
-    assert len(calls) == 2 * 2  # two layers, forward and backward
-    assert one == plain.step(lessons(), 5e-3)
-    before = {name: tensor.clone() for name, tensor in asked.master.items()}
-    for last in range(1, 5):
-        ends = iter([False] * (last - 1) + [True])
-
-        def between(ends=ends) -> None:
-            if next(ends):
-                raise Cancelled
-
-        with pytest.raises(Cancelled):
-            asked.step(lessons(), 5e-3, between)
-    assert all(torch.equal(asked.master[name], tensor) for name, tensor in before.items())
-
-
-def test_shares_are_held_up_and_ended_together(make) -> None:
-    import threading
-    import time
-
-    import torch
-
-    trainer = make(threads=2)
-    before = {name: tensor.clone() for name, tensor in trainer.master.items()}
-    inside, most = 0, 0
-
-    def between() -> None:
-        nonlocal inside, most
-        inside += 1
-        most = max(most, inside)
-        time.sleep(0.01)
-        inside -= 1
-        if threading.current_thread().name.startswith("share"):
-            raise Cancelled
-
-    with pytest.raises(Cancelled):
-        trainer.step([*lessons(0), *lessons(1)], 5e-3, between)
-    assert (most, inside) == (1, 0)  # one waits, the other for it
-    assert all(torch.equal(trainer.master[name], tensor) for name, tensor in before.items())
-    assert trainer.step(lessons(), 5e-3).loss > 0  # and it goes on
-
-
 def test_a_token_that_is_certain_pulls_no_more(make) -> None:
     every, none = (make(replace(RECIPE, certain=bound)) for bound in (1.0, 1e-9))
     first = every.step(lessons(), 5e-3).loss
@@ -255,13 +208,13 @@ def test_resuming_ends_where_an_uninterrupted_run_does(make, job, torch_peft) ->
 
     rows = [*lessons(0), *lessons(1), *anchors(make())]
     Plan(rows, [[0, 1, 8], [4, 5, 9], [2, 3, 10], [6, 7, 11], [0, 7, 8], [1, 6, 9]]).save(job.rows)
-    train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch(), busy_lock=None)
+    train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch())
     whole = read_peft(job.adapter)
     for stop in (2, 3):
         with pytest.raises(Cancelled):
-            train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch(stop), busy_lock=None)
+            train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch(stop))
     torch.manual_seed(99)  # nothing may hang on the state of the generator
-    result = train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch(), busy_lock=None)
+    result = train(job, lambda: make(dtype=torch.bfloat16), RECIPE, Watch())
     assert result.steps == 6
     resumed = read_peft(job.adapter)
     for module, (a, b) in whole.tensors.items():

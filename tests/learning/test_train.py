@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from plum_desktop.base.errors import Cancelled, DamagedFile, DiskFull, PlumError
-from plum_desktop.base.files import FileLock, read_json, write_json
+from plum_desktop.base.files import read_json, write_json
 from plum_desktop.learning import train as loop
 from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.rows import Plan, Row
 from plum_desktop.learning.train import rate, train
-from plum_desktop.learning.trainers import StepResult, at_once
+from plum_desktop.learning.trainers import StepResult
 
 RECIPE = replace(preset("default"), learning_rate=1.0, warmup_steps=2)
 STEPS = 6
@@ -28,17 +28,14 @@ class Small:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.weight = 1.0
-        self.begun: list[int] = []
-        self.seen: list[int] = []  # to their end
+        self.seen: list[int] = []
         self.loaded = 0
         self.clock = clock
         self.losses: dict[int, float] = {}
 
-    def step(self, rows, learning_rate: float, between=at_once) -> StepResult:
+    def step(self, rows, learning_rate: float) -> StepResult:
         number = int(rows[0].ids[0])
         loss = self.losses.get(number, 1.0 / (1 + number))
-        self.begun.append(number)
-        between()
         self.seen.append(number)
         self.weight = self.weight * 1.25 + learning_rate * number + loss
         if self.clock:
@@ -107,8 +104,8 @@ def rows(job) -> None:
     Plan(rows, [[number] for number in range(STEPS)]).save(job.rows)
 
 
-def run(job, trainer: Small, watch: Watch, busy: Path | None = None) -> loop.TrainResult:
-    return train(job, lambda: trainer, RECIPE, watch, busy_lock=busy)
+def run(job, trainer: Small, watch: Watch) -> loop.TrainResult:
+    return train(job, lambda: trainer, RECIPE, watch)
 
 
 def weight(job) -> float:
@@ -141,32 +138,40 @@ def test_every_step_in_order_at_its_rate(job, clock) -> None:
     assert not job.checkpoint.exists()
 
 
-def test_progress_says_how_much_longer_and_pausing_is_not_counted(job, clock) -> None:
-    def on(text: str) -> None:
-        if watch.steps == 3 and text == "learning":
-            job.paused.touch()
-        elif text == "paused":
-            clock.now += 3600
-            job.paused.unlink()
-
-    watch = Watch(on)
+def test_progress_says_how_much_longer(job, clock) -> None:
+    watch = Watch()
     run(job, Small(clock), watch)
-    told = [(share, fields) for share, text, fields in watch.told if text == "learning"]
+    told = [(share, fields) for share, _, fields in watch.told]
     assert [share for share, _ in told] == pytest.approx([(n + 1) / STEPS for n in range(STEPS)])
     assert [fields["seconds_left"] for _, fields in told] == [10.0, 8.0, 6.0, 4.0, 2.0, 0.0]
     assert [fields["loss"] for _, fields in told] == [1.0, 0.5, 0.3333, 0.25, 0.2, 0.1667]
 
 
+def test_pauses_between_and_within_steps_are_not_counted(job, clock) -> None:
+    class Met(Small):
+        def step(self, rows, learning_rate: float) -> StepResult:
+            if len(self.seen) == 1:
+                job.paused.touch()
+            if len(self.seen) == 4:
+                clock.now += 3600  # the process was held still
+            return super().step(rows, learning_rate)
+
+    def sleep(seconds: float) -> None:
+        clock.now += 3600
+        job.paused.unlink()
+
+    clock.sleep = sleep
+    watch = Watch()
+    result = run(job, Met(clock), watch)
+    left = [fields["seconds_left"] for _, _, fields in watch.told]
+    assert left == [10.0, 8.0, 6.0, 4.0, 2.0, 0.0]
+    assert result.step_seconds == 2.0
+    assert result.seconds > 7200
+
+
 def test_the_pause_file_holds_training_until_it_goes(job, clock) -> None:
     job.paused.touch()
     trainer = Small()
-    waited: list[float] = []
-
-    def on(text: str) -> None:
-        if text == "paused":
-            assert trainer.seen == []
-            waited.append(clock.now)
-
     real = clock.sleep
 
     def sleep(seconds: float) -> None:
@@ -176,29 +181,9 @@ def test_the_pause_file_holds_training_until_it_goes(job, clock) -> None:
         assert trainer.seen == []
 
     clock.sleep = sleep
-    run(job, trainer, Watch(on))
-    assert len(waited) == 1  # said once, not ten times a second
+    run(job, trainer, Watch())
     assert clock.now > 105
     assert trainer.seen == list(range(STEPS))
-
-
-def test_training_gives_way_while_a_chat_generates(job, tmp_path, uninterrupted) -> None:
-    busy = FileLock(tmp_path / "busy.lock")
-    trainer = Small()
-
-    def on(text: str) -> None:
-        if watch.steps == 2 and text == "learning":
-            assert busy.try_acquire()
-        elif "reply" in text:
-            assert trainer.seen == [0, 1]
-            busy.release()
-
-    watch = Watch(on)
-    run(job, trainer, watch, busy.path)
-    assert sum("reply" in text for _, text, _ in watch.told) == 1
-    assert weight(job) == uninterrupted
-    assert busy.try_acquire()  # the loop kept nothing
-    busy.release()
 
 
 def test_cancelling_writes_a_checkpoint_and_resuming_goes_on_behind_it(job, uninterrupted) -> None:
@@ -227,73 +212,16 @@ def test_cancelling_before_the_first_step_leaves_nothing(job) -> None:
     assert not job.checkpoint.exists()
 
 
-@pytest.mark.parametrize("why", ["paused", "busy"])
-def test_cancelling_works_while_it_waits(job, tmp_path, why: str) -> None:
-    busy = FileLock(tmp_path / "busy.lock")
-    watch = Watch()
-
-    def on(text: str) -> None:
-        if watch.steps == 2 and text == "learning":
-            job.paused.touch() if why == "paused" else busy.try_acquire()
-        elif text != "learning":
-            watch.stop_at = 0
-
-    watch.on = on
-    with pytest.raises(Cancelled):
-        run(job, Small(), watch, busy.path)
-    busy.release()
-    assert read_json(job.checkpoint)["step"] == 2
-
-
-@pytest.mark.parametrize("why", ["paused", "busy"])
-def test_it_gives_way_within_a_step_and_does_not_count_that(
-    job, clock, tmp_path, uninterrupted, why: str
-) -> None:
-    busy = FileLock(tmp_path / "busy.lock")
-
-    class Met(Small):
-        """At the fourth step somebody begins to chat, or presses Pause; for ten seconds."""
-
-        def step(self, rows, learning_rate: float, between=at_once) -> StepResult:
-            if len(self.seen) == 3:
-                job.paused.touch() if why == "paused" else busy.try_acquire()
-                clock.until = clock.now + 10
-            return super().step(rows, learning_rate, between)
+def test_cancelling_works_while_it_is_paused(job, clock) -> None:
+    watch = Watch(lambda _: job.paused.touch() if watch.steps == 2 else None)
 
     def sleep(seconds: float) -> None:
-        clock.now += seconds
-        if clock.now >= clock.until:
-            job.paused.unlink(missing_ok=True)
-            busy.release()
+        watch.stop_at = 0
 
     clock.sleep = sleep
-    watch = Watch()
-    result = run(job, Met(clock), watch, busy.path)
-    waits = [fraction for fraction, text, _ in watch.told if text != "learning"]
-    assert waits == [3 / STEPS]
-    assert weight(job) == uninterrupted
-    assert result.seconds > 10
-    assert result.step_seconds == pytest.approx(2.0)
-    left = [fields["seconds_left"] for _, text, fields in watch.told if text == "learning"]
-    assert max(left) <= 2.0 * STEPS
-
-
-def test_stopping_within_a_step_keeps_the_steps_before_it(job, uninterrupted) -> None:
-    watch = Watch()
-
-    class Stopped(Small):
-        def step(self, rows, learning_rate: float, between=at_once) -> StepResult:
-            if len(self.seen) == 3:
-                watch.stop_at = 0
-            return super().step(rows, learning_rate, between)
-
-    trainer = Stopped()
     with pytest.raises(Cancelled):
-        run(job, trainer, watch)
-    assert (trainer.begun, trainer.seen) == ([0, 1, 2, 3], [0, 1, 2])
-    assert read_json(job.checkpoint)["step"] == 3
-    run(job, Small(), Watch())
-    assert weight(job) == uninterrupted
+        run(job, Small(), watch)
+    assert read_json(job.checkpoint)["step"] == 2
 
 
 def test_a_killed_process_loses_no_more_than_the_time_between_checkpoints(
@@ -310,13 +238,13 @@ def test_a_killed_process_loses_no_more_than_the_time_between_checkpoints(
                 super().save_checkpoint(path, step)
                 saved.append(step)
 
-        def step(self, rows, learning_rate: float, between=at_once) -> StepResult:
+        def step(self, rows, learning_rate: float) -> StepResult:
             clock.now += loop.CHECKPOINT_SECONDS * 0.6
             if int(rows[0].ids[0]) == 5:
                 # As after kill -9: nothing that this process would still do happens.
                 self.save_checkpoint = lambda path, step: None
                 raise Killed
-            return super().step(rows, learning_rate, between)
+            return super().step(rows, learning_rate)
 
     with pytest.raises(Killed):
         run(job, Dying(), Watch())
@@ -349,7 +277,7 @@ def test_a_full_disk_is_said(job, clock) -> None:
             raise DiskFull("The disk is full.")
 
     clock_step = Full(clock)
-    clock_step.step = lambda rows, learning_rate, between: (
+    clock_step.step = lambda rows, learning_rate: (
         setattr(clock, "now", clock.now + 99) or StepResult(1.0, 0.0, 1)
     )
     with pytest.raises(DiskFull):

@@ -1,7 +1,7 @@
 """Chatting while a run trains: how soon training gives way, and what is left of chat's speed.
 
-The training is a run's own stage, with the priority that it has there; it is paused in turns, so
-that chat's speed alone is measured next to its speed beside it.
+The training is a run's own stage, with the priority that it has there; it rests in turns, so that
+chat's speed alone is measured next to its speed beside it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,7 +18,10 @@ import psutil
 from plum_desktop.app.bench.material import Model, child, conversations, make_job
 from plum_desktop.app.bench.measure import Bound, Line, Say, of_pairs
 from plum_desktop.app.bench.train import prepare
+from plum_desktop.app.giving_way import giving_way
 from plum_desktop.base.errors import PlumError
+from plum_desktop.base.files import FileLock
+from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import WireMessage
 from plum_desktop.engine.client import EngineClient
 
@@ -28,7 +30,7 @@ _ASKED = "Tell me the story of a lighthouse keeper who finds a bottle with a map
 _CHATS = 4  # that it trains on, again and again
 _LOOK = 0.005  # seconds between looks at what training has used
 _AT_WORK = 0.5  # seconds of processor that it uses before the next reply begins
-_IDLE = 0.03  # of what it used in the time of a reply, so much may be looks and the clock's grain
+_IDLE = 0.005  # of processor: below the grain of the system's clock
 _PATIENCE = 120.0  # seconds
 
 
@@ -37,7 +39,6 @@ def bench(root: Path, model: Model, tokens: int, runs: int, say: Say) -> Iterato
     busy = root / "beside.lock"
     say("Making the lessons")
     job = make_job(root / "beside", model, conversations(None, _CHATS))
-    job.write_spec(replace(job.read_spec(), busy_lock=str(busy)))
     prepare(job, root)
     engine = EngineClient()
     speeds, gave_way = [], []
@@ -45,18 +46,24 @@ def bench(root: Path, model: Model, tokens: int, runs: int, say: Say) -> Iterato
         stage.begin("train", job=str(job.root), threads=model.threads)
         trainer = psutil.Process(stage.pid)
         engine.load(model.path, n_ctx=_CONTEXT, threads=model.threads, busy_lock=busy)
-        for number in range(runs + 1):
-            say(f"Chatting beside a run: {number} of {runs}")
-            job.paused.unlink(missing_ok=True)
-            _wait_for_work(trainer)
-            with _Used(trainer) as used:
-                beside = _speed(engine, tokens)
-            job.paused.touch()
-            time.sleep(_AT_WORK)
-            alone = _speed(engine, tokens)
-            if number:  # the first warms up
-                speeds.append((beside, alone))
-                gave_way.append(used.until() * 1000)
+        lock, resting = FileLock(busy), threading.Event()
+
+        def reason() -> Sentence | None:
+            return Sentence("chatting") if resting.is_set() or lock.held_by_someone() else None
+
+        with giving_way(stage, reason, lambda _: None):
+            for number in range(runs + 1):
+                say(f"Chatting beside a run: {number} of {runs}")
+                resting.clear()
+                _wait_for_work(trainer)
+                with _Used(trainer) as used:
+                    beside = _speed(engine, tokens)
+                resting.set()
+                time.sleep(_AT_WORK)
+                alone = _speed(engine, tokens)
+                if number:  # the first warms up
+                    speeds.append((beside, alone))
+                    gave_way.append(used.until() * 1000)
     yield of_pairs(
         "tokens a second beside a run, without one", "1/s", speeds,
         wanted_ratio=Bound(at_least=0.9),

@@ -89,7 +89,6 @@ def make_job(root: Path, model: Model, chats: Sequence[Conversation]) -> JobFold
             parent_adapter=None,
             primer=str(first) if first else None,
             persona=None,
-            busy_lock=None,
         )
     )
     write_json_lines(job.conversations, [chat.to_dict() for chat in chats])

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from plum_desktop.learning.rows import Row
-
-Between = Callable[[], None]
-
-
-def at_once() -> None:
-    """Nobody has to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +22,8 @@ class StepResult:
 class Trainer(Protocol):
     """A frozen base model with a LoRA that is being fitted."""
 
-    def step(
-        self, rows: Sequence[Row], learning_rate: float, between: Between = at_once
-    ) -> StepResult:
-        """Fit one batch.  `between` is called on the way where it can be, and may wait or raise."""
+    def step(self, rows: Sequence[Row], learning_rate: float) -> StepResult:
+        """Fit one batch."""
 
     def save_checkpoint(self, path: Path, step: int) -> None:
         """Write adapter and optimizer state, whole or not at all; `step` steps are done."""

@@ -28,7 +28,7 @@ from plum_desktop.base.files import atomic_write, read_bytes
 from plum_desktop.learning.packing import Packs, pack
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Row
-from plum_desktop.learning.trainers import Between, StepResult, at_once
+from plum_desktop.learning.trainers import StepResult
 from plum_desktop.learning.trainers.gguf_config import model_config
 from plum_desktop.learning.trainers.mlx_gguf import load_base
 from plum_desktop.models.fit import Hold, Shape, choose_hold, memory
@@ -90,11 +90,7 @@ class MlxTrainer:
         self.optimizer.init(self.live)
         self._steps = 0
 
-    def step(
-        self, rows: Sequence[Row], learning_rate: float, between: Between = at_once
-    ) -> StepResult:
-        """`between` is called once: MLX computes a step as a whole, on the GPU."""
-        between()
+    def step(self, rows: Sequence[Row], learning_rate: float) -> StepResult:
         packs = pack(rows)
         objective = mx.value_and_grad(lambda live: self._objective(live, packs))
         (_, loss, drift), gradients = objective(self.live)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 from zipfile import is_zipfile
 
@@ -28,7 +27,7 @@ from plum_desktop.base.sealing import seal_of
 from plum_desktop.learning.packing import Packs, pack
 from plum_desktop.learning.recipe import Recipe
 from plum_desktop.learning.rows import Row
-from plum_desktop.learning.trainers import Between, StepResult, at_once, torch_attention
+from plum_desktop.learning.trainers import StepResult, torch_attention
 from plum_desktop.learning.trainers.torch_gguf import load_base
 from plum_desktop.models.fit import Hold, Shape, choose_hold, memory
 from plum_desktop.models.header import GGUFHeader, read_header
@@ -155,10 +154,6 @@ class TorchTrainer:
         self._pool = ThreadPoolExecutor(_MOST_SHARES, "share", torch.set_num_threads, (each,))
         self._longest = None if on_cpu else _LONGEST
         self._multiples = (1, 1) if on_cpu and self.dtype == torch.float32 else _FEW_SHAPES
-        self._passing = Lock()
-        self._between: Between = at_once
-        for layer in base.model.layers:
-            layer.register_forward_hook(self._on_layer)
         if self.hold == "frugal":
             base.gradient_checkpointing_enable({"use_reentrant": False})
         adapter = read_peft(parent) if parent else None
@@ -183,11 +178,7 @@ class TorchTrainer:
             list(self.master.values()), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
 
-    def step(
-        self, rows: Sequence[Row], learning_rate: float, between: Between = at_once
-    ) -> StepResult:
-        """`between` is called between the model's layers, forward and backward."""
-        self._between = between
+    def step(self, rows: Sequence[Row], learning_rate: float) -> StepResult:
         packs = [
             pack(part, self._longest, self._multiples[0]) for part in shares(rows, self._shares)
         ]
@@ -222,16 +213,6 @@ class TorchTrainer:
         if not total.requires_grad:
             return Part(loss, drift, ())
         return Part(loss, drift, torch.autograd.grad(total, list(self.live.values())))
-
-    def _on_layer(self, _layer: Any, _inputs: Any, output: Any) -> None:
-        self._pass()
-        hidden = output[0] if isinstance(output, tuple) else output
-        if hidden.requires_grad:
-            hidden.register_hook(lambda _gradient: self._pass())
-
-    def _pass(self) -> None:
-        with self._passing:  # while one waits, so do all
-            self._between()
 
     def _apply(self, parts: Sequence[Gradients], learning_rate: float) -> None:
         for master in self.master.values():
