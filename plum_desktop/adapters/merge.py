@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import itertools
 import math
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     Block = tuple[Matrix, Matrix]  # weights and their change, float32 (rows, width)
     # Sums over a block: effect x change, change squared, (effect - change) squared, weights squared
     Part = tuple[float, float, float, float]
+    Stored = tuple[Any, Part]  # the bytes of a block, (rows, bytes a row)
 
 KEPT_SHARE = 0.99  # of every tensor's change must be in the written file
 
@@ -182,7 +182,7 @@ class _Change:
         self.info = info
         first = [*TYPES].index(at_least) if at_least else 0
         self._types = [*TYPES.values()][first:]
-        self._a, self._b = a, (b * np.float32(scale)).astype(np.float32)
+        self._a, self._b, self._scale = a, b, np.float32(scale)
         self.rows, self.width = info.shape
         self._raw = np.memmap(
             base, np.uint8, "r", info.offset, (self.rows, info.nbytes // self.rows)
@@ -191,7 +191,7 @@ class _Change:
     def norm(self) -> float:
         """Frobenius norm of the change, without ever forming it."""
         a, b = self._a.astype(np.float64), self._b.astype(np.float64)
-        return math.sqrt(max(0.0, float(np.sum((b.T @ b) * (a @ a.T)))))
+        return abs(float(self._scale)) * math.sqrt(max(0.0, float(np.sum((b.T @ b) * (a @ a.T)))))
 
     def slices(self) -> Iterator[slice]:
         """All rows, in order, so many at once as are worked on at once."""
@@ -204,7 +204,7 @@ class _Change:
 
     @np.errstate(over="ignore", invalid="ignore")  # for each thread anew
     def some(self, rows: Any) -> Block:
-        return dequantize(self._raw[rows], self.info.type), self._b[rows] @ self._a
+        return dequantize(self._raw[rows], self.info.type), self._scale * self._b[rows] @ self._a
 
     @property
     def types(self) -> tuple[int, ...]:
@@ -258,12 +258,10 @@ def _write_changed(
     for kind in change.types:
         stream.seek(start)  # a larger type overwrites all of a smaller one
         parts = []
-        slices = change.slices()
-        while some := list(itertools.islice(slices, _AHEAD)):
+        for raw, part in _in_order(pool, partial(_stored, change, kind), change.slices()):
             check()
-            for raw, part in pool.map(partial(_stored, change, kind), some):
-                stream.write(raw)
-                parts.append(part)
+            stream.write(raw)
+            parts.append(part)
         measure = _Measure(parts)
         if measure.sufficient:
             break
@@ -278,12 +276,31 @@ def _write_changed(
     )
 
 
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[slice], Stored], slices: Iterable[slice]
+) -> Iterator[Stored]:
+    """What `work` makes of each slice, in order; the next are worked on while one is written."""
+    ahead: deque[Future[Stored]] = deque()
+    try:
+        for some in slices:
+            ahead.append(pool.submit(work, some))
+            if len(ahead) > _AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for each in ahead:
+            each.cancel()
+
+
 @np.errstate(over="ignore", invalid="ignore")
-def _stored(change: _Change, kind: int, rows: Any) -> tuple[Any, Part]:
+def _stored(change: _Change, kind: int, rows: Any) -> Stored:
     """The bytes of `rows` with their change, as type `kind`, and what a reader will find there."""
     weights, delta = change.some(rows)
-    stored = _quantized(weights + delta, kind)
-    effect = dequantize(stored, kind) - weights  # not in place: of F32 it is what is stored
+    changed = weights + delta
+    stored = _quantized(changed, kind)
+    # Of F32 these numbers are what is stored.
+    effect = np.subtract(dequantize(stored, kind), weights, out=None if kind == _F32 else changed)
     kept = _dot(effect, delta)
     effect -= delta
     return stored, (kept, _squares(delta), _squares(effect), _squares(weights))
