@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedWriter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ KEPT_SHARE = 0.99  # of every tensor's change must be in the written file
 # whatever the model's size.
 _BLOCK = 1 << 17
 _COPY = 1 << 22
+_FLUSHED = 1 << 26  # bytes that go to the disk at once
 _SAMPLE_ROWS = 16
 _THREADS = min(4, os.cpu_count() or 1)
 _AHEAD = 8 * _THREADS  # blocks that may wait to be written
@@ -125,7 +127,7 @@ def merge(
     reports: list[TensorMerge] = []
     with (
         base.open("rb") as source, atomic_write(out) as stream,
-        ThreadPoolExecutor(_THREADS) as pool,
+        ThreadPoolExecutor(_THREADS) as pool, _Flushing(stream) as flushing,
     ):  # fmt: skip
         unplaced = [PlacedTensor(t.name, t.shape, t.type, 0) for t in header.tensors.values()]
         start = len(preamble(header.metadata_count + 1, entries, unplaced, header.alignment))
@@ -143,6 +145,7 @@ def merge(
                 reports.append(report)
             stream.write(b"\0" * (padded(stream.tell(), header.alignment) - stream.tell()))
             written.append(PlacedTensor(info.name, info.shape, kind, offset))
+            flushing.go_on()
             done += info.nbytes
             progress(done / (header.file_size - header.data_offset), "Merging what was learned")
         size = stream.tell()
@@ -212,6 +215,38 @@ class _Change:
         able = (_F16, _F32) if self.width % 32 else tuple(TYPES.values())
         able = _UNQUANTIZED.get(self.info.type, able)
         return tuple(kind for kind in able if kind in self._types)
+
+
+class _Flushing:
+    """Brings what is written to the disk while the rest is made; at the end little is left to."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._thread = ThreadPoolExecutor(1)
+        self._under_way: Future[None] | None = None
+        self._flushed = 0
+
+    def go_on(self) -> None:
+        """Begin anew if enough was written since.  Raises OSError of what failed meanwhile."""
+        if self._under_way and not self._under_way.done():
+            return
+        self._finish()
+        on_disk = isinstance(self._stream, BufferedWriter)  # in a sealed folder it is in memory
+        if on_disk and self._stream.tell() - self._flushed > _FLUSHED:
+            self._flushed = self._stream.tell()
+            self._under_way = self._thread.submit(os.fsync, self._stream.fileno())
+
+    def _finish(self) -> None:
+        if self._under_way:
+            self._under_way.result()
+
+    def __enter__(self) -> _Flushing:
+        return self
+
+    def __exit__(self, failed: object, *_: object) -> None:
+        self._thread.shutdown()
+        if failed is None:  # the system tells of a failure once: not again to who flushes next
+            self._finish()
 
 
 class _Measure:

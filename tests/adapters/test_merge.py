@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import gguf
 import numpy as np
 import pytest
 
+from plum_desktop.adapters import merge as merging
 from plum_desktop.adapters.lora import LoraAdapter
 from plum_desktop.adapters.merge import KEPT_SHARE, delta_norms, merge
 from plum_desktop.adapters.names import kind_of, placed
@@ -267,6 +269,26 @@ def test_a_disk_that_fills_on_the_way_leaves_nothing(
 
     with pytest.raises(DiskFull):
         merge(base, make_adapter(read_header(base)), tmp_path / "merged.gguf", progress=full)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["base.gguf"]
+
+
+def test_what_the_disk_refuses_on_the_way_is_not_taken_for_written(
+    make_tiny, make_adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system tells of it once, to whoever flushes first; the last flush of all says well done."""
+    base = make_tiny(tmp_path / "base.gguf", "llama")
+    flushed: list[int] = []
+
+    def once(file: int) -> None:
+        flushed.append(file)
+        if len(flushed) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(merging, "_FLUSHED", 1)
+    monkeypatch.setattr(os, "fsync", once)
+    with pytest.raises(DiskFull):
+        merge(base, make_adapter(read_header(base)), tmp_path / "merged.gguf")
+    assert flushed
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["base.gguf"]
 
 
