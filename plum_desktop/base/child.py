@@ -105,7 +105,7 @@ class Child:
         self._ids = itertools.count(1)
         self._calls: dict[int, Call] = {}
         self._lock = threading.Lock()
-        self._stopping = False
+        self._stopping = self._resting = False
         self._ended = False  # set, under the lock, when open calls are failed
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._on_exit = on_exit
@@ -189,9 +189,11 @@ class Child:
 
     def go_on(self) -> None:
         """End a `rest`; nothing where there is none."""
-        self._hold(False)
+        if self._resting:
+            self._hold(False)
 
     def _hold(self, still: bool) -> None:
+        self._resting = still
         if sys.platform == "win32":
             import psutil
 
