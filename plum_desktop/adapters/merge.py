@@ -52,14 +52,14 @@ if TYPE_CHECKING:
 
 KEPT_SHARE = 0.99  # of every tensor's change must be in the written file
 
-# Weights that a thread works on at once: they stay in its cache, and memory stays bounded,
-# whatever the model's size.
-_BLOCK = 1 << 17
+# Weights that a thread works on at once.  Of fewer, threads spend their time on taking turns in
+# Python; more do not stay in a core's cache.
+_BLOCK = 1 << 18
 _COPY = 1 << 22
 _FLUSHED = 1 << 26  # bytes that go to the disk at once
 _SAMPLE_ROWS = 16
 _THREADS = min(4, os.cpu_count() or 1)
-_AHEAD = 8 * _THREADS  # blocks that may wait to be written
+_AHEAD = 4 * _THREADS  # blocks that may wait to be written: memory stays bounded
 _F32, _F16, _Q8_0 = 0, 1, 8  # ggml types
 TYPES = {"Q8_0": _Q8_0, "F16": _F16, "F32": _F32}  # that a change is written as, smallest first
 _UNQUANTIZED = {_F32: (_F32,), _F16: (_F16, _F32), 30: (_F16, _F32)}  # 30: BF16
