@@ -24,7 +24,7 @@ Hold = Literal["floats", "packed", "frugal"]
 HOLDS: tuple[Hold, ...] = get_args(Hold)
 
 _PROGRAM = 64_000_000  # an engine process before it loads anything
-_TRAINER = 680_000_000  # the same with torch, transformers and peft, and what threads set aside
+_TRAINER = 800_000_000  # the same with torch, transformers and peft, and what threads set aside
 _UNPACKED = 1 << 23  # weights that a packed model has as floats at the same time
 _SEQUENCE = 512  # tokens of the longest sequence that a step is packed into
 _BATCH = 512  # tokens that llama.cpp reads at once

@@ -262,7 +262,11 @@ class TorchTrainer:
         """Logits at `packs.source` and at `packs.anchors`, of one product."""
         places = np.concatenate([packs.source, packs.anchors])
         logits = self._logits(self._hidden(packs), places)
-        return logits[: len(packs.source)], logits[len(packs.source) :]
+        if not len(packs.anchors):
+            return logits, logits[:0]  # and no copy of its gradient
+        # Split at once: a slice's gradient would be as large as what it was cut from.
+        taught, anchored = logits.split([len(packs.source), len(packs.anchors)])
+        return taught, anchored
 
     def _logits(self, hidden: torch.Tensor, places: Any) -> torch.Tensor:
         """fp32 logits at the flat `places` alone; the vocabulary is the dearest layer."""
