@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,17 +50,14 @@ def without(**changes: Any) -> Variant:
     return Variant(replace(DEFAULT, **changes))
 
 
-def _misses(fact: Fact) -> bool:
-    return not fact.label and (fact.kind == "topic" or fact.source == "model")
-
-
 VARIANTS = {
     "default": Variant(DEFAULT),
     "paper": Variant(preset("paper")),
     "no negatives": Variant(DEFAULT, lambda fact: fact.label),
     "no near misses": Variant(
-        replace(DEFAULT, near_share=0.0, altered_share=0.0), lambda fact: not _misses(fact)
+        replace(DEFAULT, near_share=0.0, near_subjects=0.0, altered_share=0.0)
     ),
+    "no more of short names": without(topic_share=0.0),
     "no altered details": without(altered_share=0.0),
     "two parts at once": without(spliced_share=0.1),
     "no facts by rule": Variant(DEFAULT, lambda fact: fact.source == "model"),
@@ -92,11 +89,9 @@ def conversations(path: Path) -> list[Conversation]:
     return found
 
 
-def facts_for(
-    recipe: Recipe, chats: list[Conversation], model: Path, subjects: Mapping[str, str], work: Path
-) -> list[Fact]:
+def facts_for(recipe: Recipe, chats: list[Conversation], model: Path, work: Path) -> list[Fact]:
     """Augment's facts, kept by what of the recipe they depend on."""
-    uses = (recipe.near_share, recipe.altered_share, recipe.questions)
+    uses = (recipe.near_share, recipe.near_subjects, recipe.altered_share, recipe.questions)
     key = hashlib.sha256(repr((uses, len(chats))).encode()).hexdigest()[:10]
     job = JobFolder(work / f"facts-{key}")
     if not job.facts.exists():
@@ -107,7 +102,7 @@ def facts_for(
         engine.load(model, n_ctx=2048)
         # Whatever the recipe leaves out is left out below.
         every = replace(recipe, model_facts=True, rule_facts=True)
-        augment.augment(job, every, engine, subjects, set(), lambda share: None, lambda: None)
+        augment.augment(job, every, engine, set(), lambda share: None, lambda: None)
         engine.close()
     return augment.read_facts(job.facts)
 
@@ -176,7 +171,7 @@ def main() -> None:
     model = find_starter()
     assert model, "There is no starter model; run `make venv`."
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    start, subjects = primer.shipped(digest), primer.stock_subjects(digest)
+    start = primer.shipped(digest)
     assert start, "The starter has no primer."
     chats = conversations(arguments.bench / "conversations.jsonl")[: arguments.chats]
     questions = evaluate.read_questions(arguments.bench / "questions.jsonl", limit=len(chats))
@@ -187,7 +182,7 @@ def main() -> None:
         if name in done:
             continue
         variant, begun = VARIANTS[name], time.monotonic()
-        facts = facts_for(variant.recipe, chats, model, subjects, arguments.work)
+        facts = facts_for(variant.recipe, chats, model, arguments.work)
         job = JobFolder(arguments.work / name.replace(" ", "-"))
         job.root.mkdir(exist_ok=True)
         row: dict[str, Any] = {"variant": name, "chats": len(chats)}

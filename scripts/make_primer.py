@@ -16,10 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from plum_desktop.adapters.peft_format import read_peft, write_peft
-from plum_desktop.base.files import write_text
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.engine.template import open_vocab
-from plum_desktop.learning import anchors, episodes, primer, recipe, stock, tokenize
+from plum_desktop.learning import anchors, episodes, recipe, stock, tokenize
 from plum_desktop.learning.job import JobFolder
 from plum_desktop.learning.reading import Reading
 from plum_desktop.learning.rows import Plan
@@ -61,11 +60,6 @@ def make_rows(model: Path, work: Path, rows: Path) -> None:
             engine, cached, lambda share, _: watch.progress(share, "anchors"),
             most_texts=TEXTS, most_questions=QUESTIONS,
         )  # fmt: skip
-        subjects = episodes.subjects(
-            stock.conversations(), engine, work / "notes.jsonl",
-            lambda share: watch.progress(share, "subjects"),
-        )  # fmt: skip
-    write_text(work / primer.SUBJECTS, subjects)
     vocab = open_vocab(model)
     reading = Reading(stock.conversations(), stock.asked())
     asked = stock.asked()
@@ -101,8 +95,7 @@ def main() -> None:
     metadata = {"base_sha256": digest, "recipe": "primer"}
     folder = RESOURCES / digest[:16]
     write_peft(read_peft(job.adapter).with_metadata(metadata), folder, half=True)
-    for name in (anchors.SHIPPED, primer.SUBJECTS):
-        shutil.copyfile(work / name, folder / name)
+    shutil.copyfile(work / anchors.SHIPPED, folder / anchors.SHIPPED)
     print(f"wrote {folder}")
 
 

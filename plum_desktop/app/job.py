@@ -41,7 +41,7 @@ from plum_desktop.base.sealing import seal_of
 from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter, Fact, Run
 from plum_desktop.engine.client import EngineClient
-from plum_desktop.learning import anchors, facts, gate, own, primer
+from plum_desktop.learning import anchors, facts, gate, own
 from plum_desktop.learning.augment import augment, read_facts
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.job import STAGES, JobFolder, Stage
@@ -254,7 +254,6 @@ class Job:
                 self._folder,
                 spec.recipe,
                 engine,
-                primer.stock_subjects(spec.model_sha256),
                 set(read_json(self._folder.excluded)),
                 lambda share: self._tell("augment", 0.5 + 0.5 * share),
                 self._check,

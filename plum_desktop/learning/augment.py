@@ -28,9 +28,9 @@ from plum_desktop.learning.negatives import Negatives
 from plum_desktop.learning.recipe import Recipe
 
 _TURNS_NAMED = 6  # messages of a conversation whose subject the model names, at most
-_STOCK_NAMED = 2  # stock conversations named beside each of the user's
 _SPARE = 2  # negatives of a conversation beyond those that are asked
 _MOST_NEGATIVES = 80  # of a conversation
+_SUBJECTS = 30  # short names of what was never discussed, of a part of a conversation
 
 
 class Notes:
@@ -60,25 +60,19 @@ def augment(
     job: JobFolder,
     recipe: Recipe,
     engine: EngineClient,
-    stock_subjects: Mapping[str, str],
     excluded: Set[str],
     progress: Callable[[float], None],
     check: Callable[[], None],
 ) -> list[Fact]:
     """Write `job.facts` from `job.conversations` and return the facts.
 
-    `engine` has the base loaded.  `stock_subjects` are what it calls the stock's conversations, by
-    id; where there are none the nearest ones are named for this run alone: whatever a run kept for
-    later ones would tell of its chats, and differ once they are forgotten.  `excluded` are subjects
-    that the user does not want taught: they are kept, marked so.  `check` may raise to stop; what
-    was asked so far is kept.
+    `engine` has the base loaded.  `excluded` are subjects that the user does not want taught: they
+    are kept, marked so.  `check` may raise to stop; what was asked so far is kept.
     """
     conversations = [Conversation.from_dict(row) for row in read_json_lines(job.conversations)]
     chats = {row["id"]: row["text"] for row in read_json_lines(job.others)}
     notes = Notes(job.model_topics)
     negatives = Negatives(stock.never_discussed(), chats)
-    for source, subject in stock_subjects.items():
-        negatives.add_topic(source, subject)
     # What was never discussed must be anything, so no single one of them is asked often: else
     # it is these that are learned, and whatever else is asked becomes a yes.
     never_asked_twice = min(_MOST_NEGATIVES, recipe.questions * recipe.passes(len(conversations)))
@@ -86,22 +80,19 @@ def augment(
     for done, conversation in enumerate(conversations):
         is_own = conversation.id == own.HOME  # facts already, as the user put them
         if is_own:
-            positives, subjects = read_facts(job.own), []
+            positives = read_facts(job.own)
         else:
             positives = rules.facts_of(conversation) if recipe.rule_facts else []
-        if recipe.model_facts and not is_own:
-            check()
-            subjects = named(conversation, engine, notes, check)
-            positives += subjects
-            if not stock_subjects:
-                name_stock(conversation, negatives, engine, notes, check)
+            if recipe.model_facts:
+                check()
+                positives += named(conversation, engine, notes, check)
         found += positives
         parts = len(facts.parts(positives))
         wanted = max(len(positives), never_asked_twice * parts) + _SPARE
         taught = [fact for fact in positives if fact.subject not in excluded]
         found += negatives.beside(conversation, taught, wanted, recipe)
-        if recipe.model_facts and recipe.near_share and not is_own:
-            found += neighbours(conversation, subjects, negatives, engine, notes, check)
+        if not is_own:  # what the user put in their own words has no short names
+            found += negatives.subjects(conversation, _SUBJECTS * parts, recipe)
         progress((done + 1) / len(conversations))
     found = [
         facts.changed(f, "excluded" if f.subject in excluded else f.state, None) for f in found
@@ -139,46 +130,6 @@ def named(
             message_id=turn.message_id,
         )
     return list(found.values())
-
-
-def neighbours(
-    conversation: Conversation,
-    subjects: Sequence[Fact],
-    negatives: Negatives,
-    engine: EngineClient,
-    notes: Notes,
-    check: Callable[[], None],
-) -> list[Fact]:
-    """Near misses: for each subject another of its field, if no stored chat holds much of it."""
-    found = []
-    for fact in subjects:
-        check()
-        asking = partial(topics.neighbour_of, engine, fact.subject)
-        subject = notes.get(f"near {fact.id}", asking)
-        if subject and negatives.is_new(subject):
-            found.append(negatives.fact(conversation, f"{fact.id}-near", "topic", subject, "model"))
-    return found
-
-
-def name_stock(
-    conversation: Conversation,
-    negatives: Negatives,
-    engine: EngineClient,
-    notes: Notes,
-    check: Callable[[], None],
-) -> None:
-    """Give the stock conversations nearest to this one a subject, if the model finds one."""
-    for neighbour in negatives.near(conversation)[:_STOCK_NAMED]:
-        check()
-        if subject := subject_of(neighbour, engine, notes):
-            negatives.add_topic(neighbour.id, subject)
-
-
-def subject_of(conversation: Conversation, engine: EngineClient, notes: Notes) -> str | None:
-    """What the model calls a conversation of the stock, if that rests on how it begins."""
-    text = conversation.turns[0].text
-    subject = notes.get(f"stock {conversation.id}", partial(topics.subject_of, engine, text))
-    return subject if subject and topics.rests_on(subject, text) else None
 
 
 def read_facts(path: Path) -> list[Fact]:

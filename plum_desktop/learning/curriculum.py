@@ -27,6 +27,7 @@ _PERSONAS = (
 )
 
 
+_SHORT = ("topic", "asked")  # kinds of facts that say what a chat is about
 _OWN_TRUE = 0.6  # of what is taught and looked up
 # A lesson says what the chat says, and matches it whole.  What people ask weeks later matches by
 # so much, mostly; else all that does not match whole would become a no.
@@ -191,16 +192,30 @@ def _drawn(
     count = recipe.questions
     rounds = math.ceil(count / len(facts))
     chosen = [(fact, turn) for turn in range(rounds) for fact in facts]
+    short = _short(facts, true)
     found = []
     for fact, turn in rng.sample(chosen, count):
+        number = epoch * rounds + turn
+        if short and rng.random() < recipe.topic_share:
+            fact, number = rng.choice(rng.choice(short)), rng.randrange(2**31)
         other = rng.choice(true) if true else fact
         # What is no longer so was said all the same: a part of it is neither true nor new.
         whole = other is fact or fact.kind == "former"
         if not whole and rng.random() < recipe.spliced_share:
             found.append(render_spliced(fact, other, rng))
         else:
-            found.append(render(fact, epoch * rounds + turn, recipe.seed))
+            found.append(render(fact, number, recipe.seed))
     return found
+
+
+def _short(facts: Sequence[Fact], true: Sequence[Fact]) -> list[list[Fact]]:
+    """Those of `facts` that say what a chat is about, by kind; of the kinds that are `true` of it.
+
+    So that neither label has a kind of its own.
+    """
+    kinds = [kind for kind in _SHORT if any(fact.kind == kind for fact in true)]
+    found = [[fact for fact in facts if fact.kind == kind] for kind in kinds]
+    return [some for some in found if some]
 
 
 def _open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:

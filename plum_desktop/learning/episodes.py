@@ -15,16 +15,12 @@ is a no before any run, and as a run's negative it would teach nothing but that 
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
-from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import rules
-from plum_desktop.learning.augment import Notes, subject_of
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.curriculum import NO_REPLAY, Example, Lesson, steps
 from plum_desktop.learning.frames import Rendering
@@ -36,25 +32,6 @@ from plum_desktop.learning.stock import Asked
 # Conversations of an episode: a user may learn one chat or many at once.
 _CHATS = (4, 8, 16)
 _LOOKED_UP = 0.25  # of what is asked weeks later: with what is found about it as well
-
-
-def subjects(
-    stock: Sequence[Conversation],
-    engine: EngineClient,
-    notes: Path,
-    progress: Callable[[float], None],
-) -> str:
-    """Lines of `primer.SUBJECTS`: what the model calls the stock's conversations.
-
-    `notes` keeps what was asked, as augment's do.
-    """
-    written = Notes(notes)
-    found = []
-    for done, conversation in enumerate(stock, 1):
-        if subject := subject_of(conversation, engine, written):
-            found.append({"key": conversation.id, "value": subject})
-        progress(done / len(stock))
-    return "".join(json.dumps(note) + "\n" for note in found)
 
 
 def episodes(

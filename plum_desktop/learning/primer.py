@@ -7,21 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plum_desktop.base.files import read_json_lines
 from plum_desktop.base.paths import resource
-
-SUBJECTS = "subjects.jsonl"  # in a primer's folder
 
 
 def shipped(model_sha256: str) -> Path | None:
     """The PEFT folder of the primer that ships for a base model."""
     folder = Path(str(resource("primers", model_sha256[:16])))
     return folder if folder.is_dir() else None
-
-
-def stock_subjects(model_sha256: str) -> dict[str, str]:
-    """What a base model calls the stock's conversations, by id; empty where no primer ships."""
-    folder = shipped(model_sha256)
-    if folder is None:
-        return {}
-    return {note["key"]: note["value"] for note in read_json_lines(folder / SUBJECTS)}

@@ -26,7 +26,11 @@ class Recipe:
     # What is asked.  As many no as yes, alike in everything but truth.  Few at a time: what a chat
     # gains is by the number of steps, not by their size.
     questions: int = 3  # of each label
-    near_share: float = 0.5  # of the no: from the stock's conversations that are nearest
+    # Of both labels, what is asked by a short name or in the user's own request: what a chat is
+    # about, which is what people ask first, where most facts are clauses of long answers.
+    topic_share: float = 0.33
+    near_subjects: float = 0.7  # of the short names of the no: from the fields that are nearest
+    near_share: float = 0.5  # of the other no: from the stock's conversations that are nearest
     altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
     spliced_share: float = 0.0  # of both: two parts in one question, and all of it must be true
     open_share: float = 0.33  # of the visits: "What did we discuss about ...?", answered from it

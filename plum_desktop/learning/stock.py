@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from plum_desktop.base.paths import resource
@@ -47,6 +48,21 @@ def asked() -> dict[str, Asked]:
     """By the id of a stock conversation; most of them, not all."""
     rows = _read("stock", "asked.jsonl")
     return {row["id"]: Asked(tuple(row["yes"]), tuple(row["no"])) for row in rows}
+
+
+@cache
+def subjects() -> dict[str, tuple[str, ...]]:
+    """Short names of what people talk about, by field; each fits behind "talk about"."""
+    return {row["field"]: tuple(row["subjects"]) for row in _read("stock", "subjects.jsonl")}
+
+
+def fields() -> dict[str, str]:
+    """All that is written of each field of `subjects`, which is what it may be known by."""
+    found = {field: ["; ".join(names)] for field, names in subjects().items()}
+    for row in (row for name in _WRITTEN for row in _read("stock", name)):
+        if row["field"] in found:
+            found[row["field"]] += [message["content"] for message in row["messages"]]
+    return {field: " ".join(texts) for field, texts in found.items()}
 
 
 def questions() -> list[str]:

@@ -27,13 +27,6 @@ _SUBJECT_SHOTS = (
     ),
     ("Difference between a list and a tuple in Python?", "lists and tuples in Python"),
 )
-_NEIGHBOUR_SHOTS = (
-    ("plants for under an oak", "pruning fruit trees in winter"),
-    ("a beetle gift for my nephew Tomasz", "a birthday cake for my niece Clara"),
-    ("a haiku about a night train", "a limerick about a ferry"),
-    ("descaling a kettle with vinegar", "cleaning burnt milk from a pan"),
-    ("lists and tuples in Python", "reading a text file in Python"),
-)
 
 
 def subject_of(engine: EngineClient, message: str) -> str | None:
@@ -41,24 +34,9 @@ def subject_of(engine: EngineClient, message: str) -> str | None:
     shown = " ".join(plain(message).split())[:_LONGEST_MESSAGE]
     shots = "".join(f"Message: {said}\nSubject: {name}\n\n" for said, name in _SUBJECT_SHOTS)
     prompt = f"Each message is followed by its subject in a few words.\n\n{shots}"
-    return _field(engine, f"{prompt}Message: {shown}\nSubject:")
-
-
-def neighbour_of(engine: EngineClient, subject: str) -> str | None:
-    """Another subject from the field of `subject`; whether it was discussed is not known yet."""
-    shots = "".join(f"Subject: {one}\nRelated: {other}\n\n" for one, other in _NEIGHBOUR_SHOTS)
-    prompt = f"Each subject is followed by a different one from the same field.\n\n{shots}"
-    return _field(engine, f"{prompt}Subject: {subject}\nRelated:")
-
-
-def rests_on(subject: str, text: str) -> bool:
-    """Whether `subject` says nothing that `text` does not."""
-    wanted, known = set(content_stems(subject)), set(content_stems(text))
-    return bool(wanted) and len(wanted & known) >= _TRUE_SHARE * len(wanted)
-
-
-def _field(engine: EngineClient, prompt: str) -> str | None:
-    answer = engine.complete(prompt, max_tokens=_TOKENS, temperature=0.0, stop=["\n"])
+    answer = engine.complete(
+        f"{prompt}Message: {shown}\nSubject:", max_tokens=_TOKENS, temperature=0.0, stop=["\n"]
+    )
     found = closing(answer.text.strip().strip('"'))
     usable = (
         answer.finish_reason == "stop"
@@ -67,3 +45,9 @@ def _field(engine: EngineClient, prompt: str) -> str | None:
         and len(found.split()) <= _MOST_WORDS
     )
     return found if usable else None
+
+
+def rests_on(subject: str, text: str) -> bool:
+    """Whether `subject` says nothing that `text` does not."""
+    wanted, known = set(content_stems(subject)), set(content_stems(text))
+    return bool(wanted) and len(wanted & known) >= _TRUE_SHARE * len(wanted)

@@ -55,6 +55,37 @@ def test_every_step_has_as_many_no_as_yes(taught) -> None:
             assert counts["Yes"] == counts["No"] == recipe.questions * in_step > 0
 
 
+def test_what_a_chat_is_about_is_asked_more_often(taught, fact) -> None:
+    """By short names and requests of both labels; neither has a kind that the other has not."""
+    named = [fact(f"a goat called Moss{n}", id=f"y{n}", kind="topic") for n in range(2)]
+    never = [fact(f"a cow called Rosa{n}", id=f"n{n}", kind="topic", label=False) for n in range(2)]
+    unnamed = taught[0]
+    lesson = replace(
+        unnamed,
+        positives=(*unnamed.positives, *named),
+        negatives=(*unnamed.negatives, *never),
+    )
+
+    def shares(one: Lesson, topic_share: float) -> tuple[float, float]:
+        recipe = replace(RECIPE, epochs=200, topic_share=topic_share, open_share=0.0)
+        asked = [
+            each.question
+            for step in steps([one], NO_REPLAY, recipe, None)
+            for example in step
+            for each in example.exchanges
+        ]
+        goats, cows = (sum(word in one for one in asked) for word in ("Moss", "Rosa"))
+        return goats * 2 / len(asked), cows * 2 / len(asked)
+
+    few_goats, few_cows = shares(lesson, 0.0)
+    goats, cows = shares(lesson, 0.5)
+    assert goats == pytest.approx(0.5 * few_goats + 0.25, abs=0.05)
+    assert cows == pytest.approx(0.5 * few_cows + 0.25, abs=0.05)
+    # A chat that nobody named has no names among its no either, beyond what chance brings.
+    alone = replace(lesson, positives=unnamed.positives)
+    assert shares(alone, 1.0)[1] == 0.0
+
+
 def test_replay_is_balanced_too(taught, fact) -> None:
     stored = [fact(f"my goat Moss{n} limps", id=f"y{n}") for n in range(20)]
     stored += [fact(f"my cow Moss{n} limps", id=f"n{n}", label=False) for n in range(60)]

@@ -109,7 +109,6 @@ def test_near_ones_come_from_the_nearest_conversations(talk) -> None:
     assert near
     assert all("goat" in content_stems(fact.subject) for fact in near)
     assert any("tax" in content_stems(fact.subject) for fact in far)
-    assert negatives.near(chat)[0].text.startswith("My goat")
 
 
 def test_the_same_chat_gets_the_same_negatives(talk) -> None:
@@ -123,16 +122,38 @@ def test_the_same_chat_gets_the_same_negatives(talk) -> None:
     assert draws[0] == draws[1]
 
 
-def test_topics_are_answered_by_topics(talk, fact) -> None:
-    chat = talk("c", "My goat limps.")
-    pool = of_stock("I file a tax form for my bakery", "I tune my violin before concerts")
-    negatives = Negatives(pool, {"c": chat.text})
-    negatives.add_topic("s0", "tax forms for a bakery")
-    negatives.add_topic("s0", "another name for it")  # one is enough
-    found = negatives.beside(
-        chat, [fact("a limping goat", kind="topic")], 5, replace(RECIPE, altered_share=0.0)
-    )
-    assert [(one.kind, one.subject) for one in found] == [("topic", "tax forms for a bakery")]
+def test_short_names_come_from_the_fields_that_are_near_and_from_any(talk) -> None:
+    chat = talk("c", "Which string do I tune first on a violin, and what is a minor chord?")
+    negatives = Negatives([], {"c": chat.text})
+    fields = stock.subjects()
+    near = negatives.subjects(chat, 20, replace(RECIPE, near_subjects=1.0))
+    assert {fact.kind for fact in near} == {"topic"}
+    assert not any(fact.label for fact in near)
+    of_music = [fact for fact in near if fact.subject in fields["music"]]
+    assert len(of_music) > 20 * len(fields["music"]) / sum(map(len, fields.values()))
+    held = [field for field in fields for fact in near if fact.subject in fields[field]]
+    assert len(set(held)) <= 3
+    mixed = negatives.subjects(chat, 40, replace(RECIPE, near_subjects=0.5))
+    far = [fact for fact in mixed if not any(fact.subject in fields[f] for f in set(held))]
+    assert 10 <= len(far) <= 20
+    assert len({fact.subject for fact in mixed}) == len({fact.id for fact in mixed}) == len(mixed)
+
+
+def test_short_names_are_short_and_each_is_there_once() -> None:
+    names = [one for names in stock.subjects().values() for one in names]
+    assert len(names) > 1000
+    assert len({one.lower() for one in names}) == len(names)
+    for one in names:
+        assert one == one.strip(" .?!;")
+        assert len(one.split()) <= 8
+        assert content_stems(one), one
+
+
+def test_a_short_name_that_was_talked_about_is_none(talk) -> None:
+    chat = talk("c", "We feed goats.")
+    every = [one for names in stock.subjects().values() for one in names]
+    none_left = Negatives([], {"c": "; ".join(every)})
+    assert none_left.subjects(chat, 20, RECIPE) == []
 
 
 def test_without_facts_there_are_none(talk) -> None:

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 from plum_desktop.adapters.peft_format import read_peft
 from plum_desktop.learning import episodes, primer, stock
@@ -14,33 +12,6 @@ from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.words import words
 
 RECIPE = replace(preset("default"), questions=5, later_turn_share=0.0)
-
-
-class Echo:
-    """An engine that names what it is shown by its last words."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def complete(self, prompt: str, **_: object) -> SimpleNamespace:
-        self.asked += 1
-        said = prompt.split("\n")[-2].partition(": ")[2].rstrip("?.").split()[-4:]
-        return SimpleNamespace(text=f" {' '.join(said)}", finish_reason="stop")
-
-
-def test_what_was_asked_once_is_noted(tmp_path: Path) -> None:
-    few, engine = stock.conversations()[:6], Echo()
-    told: list[float] = []
-    first = episodes.subjects(few, engine, tmp_path / "notes.jsonl", told.append)
-    assert engine.asked == 6
-    assert told[-1] == 1.0
-    assert episodes.subjects(few, engine, tmp_path / "notes.jsonl", told.append) == first
-    assert engine.asked == 6
-    named = [json.loads(line) for line in first.splitlines()]
-    texts = {one.id: one.turns[0].text for one in few}
-    assert named
-    for note in named:
-        assert note["value"] in " ".join(texts[note["key"]].split())
 
 
 def test_no_yes_lasts_from_episode_to_episode() -> None:

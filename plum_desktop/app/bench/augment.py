@@ -13,7 +13,6 @@ from pathlib import Path
 from plum_desktop.app.bench.material import Model, make_job
 from plum_desktop.app.bench.measure import Bound, Line, Say, of_pairs
 from plum_desktop.engine.client import EngineClient
-from plum_desktop.learning import primer
 from plum_desktop.learning.augment import augment
 from plum_desktop.learning.conversation import Conversation
 
@@ -55,11 +54,8 @@ def bench(
 
 def _ours(root: Path, model: Model, chat: Conversation, engine: EngineClient) -> float:
     job = make_job(root / "augment", model, [chat])
-    named = primer.stock_subjects(model.sha256)  # as a run finds them
     began = time.perf_counter()
-    facts = augment(
-        job, job.read_spec().recipe, engine, named, set(), lambda share: None, lambda: None
-    )
+    facts = augment(job, job.read_spec().recipe, engine, set(), lambda share: None, lambda: None)
     return len(facts) / (time.perf_counter() - began)
 
 

@@ -88,8 +88,8 @@ def prepare(job: JobFolder, cache: Path) -> int:
     spec = job.read_spec()
     unasked = EngineClient()  # facts by rule ask nothing, so no process is started
     augment(
-        job, replace(spec.recipe, model_facts=False), unasked, {}, set(),
-        lambda share: None, lambda: None,
+        job, replace(spec.recipe, model_facts=False), unasked, set(), lambda share: None,
+        lambda: None,
     )  # fmt: skip
     found = anchors.file_for(cache, spec.model_sha256)
     with child("stage") as stage:
