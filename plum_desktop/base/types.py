@@ -11,7 +11,7 @@ FinishReason = Literal["stop", "length", "cancelled", "failed"]
 FactState = Literal["waiting", "learned", "weak", "excluded", "contradicted"]
 FactSource = Literal["model", "rule", "user"]
 # `former`: said once, and taken back since.
-FactKind = Literal["asked", "said", "told", "topic", "former"]
+FactKind = Literal["asked", "said", "told", "topic", "altered", "former"]
 RunState = Literal["running", "paused", "interrupted", "done", "refused", "failed", "stopped"]
 # Of a run that may still go on.
 UNFINISHED: tuple[RunState, ...] = ("running", "paused", "interrupted")

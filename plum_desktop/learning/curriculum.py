@@ -9,8 +9,9 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from plum_desktop.base.types import Fact
+from plum_desktop.base.types import Fact, FactKind
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.facts import parts
 from plum_desktop.learning.frames import Rendering, render, render_open, render_spliced, window
@@ -164,8 +165,8 @@ def _step(
     renderings: list[Rendering] = []
     for lesson in lessons:
         gist = Gist.of(lesson.positives)
-        for facts in (lesson.positives, lesson.negatives):
-            renderings += _drawn(facts, lesson.positives, recipe, epoch, rng)
+        true = lesson.positives
+        renderings += [_rendered(fact, true, recipe, rng) for fact in _drawn(lesson, recipe, rng)]
         if rng.random() < recipe.open_share:
             renderings += _open_questions(gist, epoch, recipe.seed)
     for fact in replay.facts:
@@ -176,46 +177,45 @@ def _step(
     return list(_shaped(renderings, recipe, persona, rng))
 
 
-def _drawn(
-    facts: Sequence[Fact],
-    true: Sequence[Fact],
-    recipe: Recipe,
-    epoch: int,
-    rng: random.Random,
-) -> list[Rendering]:
-    """Renderings of `facts`, every one as often as every other; a short list is asked again.
+def _drawn(lesson: Lesson, recipe: Recipe, rng: random.Random) -> list[Fact]:
+    """`recipe.questions` facts of each label, the no of the kinds that the yes are.
 
-    Some are spliced with a part of what is `true` of the same conversation.
+    Else the form of a question would tell its answer: short names to be a no, or clauses a yes.
     """
-    if not facts:
+    true = lesson.positives
+    if not true:
         return []
-    count = recipe.questions
-    rounds = math.ceil(count / len(facts))
-    chosen = [(fact, turn) for turn in range(rounds) for fact in facts]
-    short = _short(facts, true)
-    found = []
-    for fact, turn in rng.sample(chosen, count):
-        number = epoch * rounds + turn
-        if short and rng.random() < recipe.topic_share:
-            fact, number = rng.choice(rng.choice(short)), rng.randrange(2**31)
-        other = rng.choice(true) if true else fact
-        # What is no longer so was said all the same: a part of it is neither true nor new.
-        whole = other is fact or fact.kind == "former"
-        if not whole and rng.random() < recipe.spliced_share:
-            found.append(render_spliced(fact, other, rng))
-        else:
-            found.append(render(fact, number, recipe.seed))
-    return found
+    rounds = math.ceil(recipe.questions / len(true))
+    yes = rng.sample(true * rounds, recipe.questions)  # none twice while there are others
+    by_kind = [[fact for fact in true if fact.kind == kind] for kind in _SHORT]
+    if short := [some for some in by_kind if some]:
+        yes = [
+            rng.choice(rng.choice(short)) if rng.random() < recipe.topic_share else fact
+            for fact in yes
+        ]
+    no: list[Fact] = []
+    left: list[Fact] = []
+    for fact in yes if lesson.negatives else ():
+        left = left or rng.sample(lesson.negatives, len(lesson.negatives))
+        kind = "altered" if rng.random() < recipe.altered_share else fact.kind
+        no.append(max(left, key=partial(_alike, kind, fact.kind)))
+        left.remove(no[-1])
+    return yes + no
 
 
-def _short(facts: Sequence[Fact], true: Sequence[Fact]) -> list[list[Fact]]:
-    """Those of `facts` that say what a chat is about, by kind; of the kinds that are `true` of it.
+def _alike(kind: FactKind, otherwise: FactKind, fact: Fact) -> tuple[bool, ...]:
+    """How well `fact` stands beside one of `kind`, which is asked in the form `otherwise`."""
+    return fact.kind == kind, fact.kind == otherwise, fact.kind != "topic"
 
-    So that neither label has a kind of its own.
-    """
-    kinds = [kind for kind in _SHORT if any(fact.kind == kind for fact in true)]
-    found = [[fact for fact in facts if fact.kind == kind] for kind in kinds]
-    return [some for some in found if some]
+
+def _rendered(fact: Fact, true: Sequence[Fact], recipe: Recipe, rng: random.Random) -> Rendering:
+    """A wording of `fact`; some are spliced with a part of what is `true` of its conversation."""
+    other = rng.choice(true)
+    # What is no longer so was said all the same: a part of it is neither true nor new.
+    whole = other is fact or fact.kind == "former"
+    if not whole and rng.random() < recipe.spliced_share:
+        return render_spliced(fact, other, rng)
+    return render(fact, rng.randrange(2**31), recipe.seed)
 
 
 def _open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:

@@ -15,6 +15,7 @@ from plum_desktop.base.types import Fact, FactState
 _SPARES_ONE_OF = 6
 # Where fewer than so many of a label were spared, the gate asks what was taught as well.
 _FEWEST_ASKED = 12
+_SCARCE = ("topic", "altered")  # kinds of which a conversation has few
 # Messages of a chat that are learned together.
 PART = 4
 
@@ -48,14 +49,14 @@ def parts(facts: Sequence[Fact]) -> list[list[Fact]]:
 def held_back(facts: Iterable[Fact], seed: int) -> set[str]:
     """Ids of the facts that only the gate asks: of each chat and label one in six.
 
-    Those by rule alone, since a conversation has few subjects.
+    None of the kinds of which it has few.
     """
     groups: dict[tuple[str | None, bool], list[Fact]] = defaultdict(list)
     for fact in facts:
         groups[fact.chat_id, fact.label].append(fact)
     chosen: set[str] = set()
     for group in groups.values():
-        ruled = [fact.id for fact in group if fact.source == "rule" and fact.kind != "topic"]
+        ruled = [fact.id for fact in group if fact.source == "rule" and fact.kind not in _SCARCE]
         count = min(len(ruled), len(group) // _SPARES_ONE_OF)
         if count:
             chosen.update(random.Random(f"{seed} held back {ruled[0]}").sample(ruled, count))

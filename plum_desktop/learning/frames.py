@@ -78,7 +78,9 @@ _OWN = {
     "said": (_ASKED, "you told me about"),
     "told": (_TOLD_ABOUT, "I told you about"),
     "topic": (_ABOUT, "we talked about"),
+    "altered": (_ABOUT, "we talked about"),
 }
+_WHOLE = ("topic", "altered")  # kinds that are asked whole: what was altered must be asked about
 _HELD_OUT_ABOUT = (
     "Has the subject of {x} come up between us?",
     "In our earlier chats, was there anything on {x}?",
@@ -150,7 +152,7 @@ def render(fact: Fact, epoch: int, seed: int) -> Rendering:
     elif fact.kind == "asked" and roll < 0.4 and (request := _request(clause, rng)):
         question, x, echo = rng.choice(_REQUESTED), request, "you asked me"
     else:
-        x = clause if fact.kind == "topic" else window(clause, rng)
+        x = clause if fact.kind in _WHOLE else window(clause, rng)
         own, echo = _OWN[fact.kind]
         if rng.random() >= 0.5:
             own, echo = _ABOUT, "we talked about"
@@ -192,8 +194,7 @@ def render_held_out(fact: Fact, seed: int) -> Rendering:
     elif fact.kind == "told" and short and rng.random() < 0.5:
         question = rng.choice(_HELD_OUT_TOLD).format(x=clause)
     else:
-        # A topic whole: what was altered in it must be asked about.
-        x = clause if fact.kind == "topic" else window(clause, rng)
+        x = clause if fact.kind in _WHOLE else window(clause, rng)
         question = rng.choice(_HELD_OUT_ABOUT).format(x=x)
     verdict = "Yes" if fact.label and fact.kind != "former" else "No"
     return Rendering(question, verdict, None)

@@ -63,7 +63,7 @@ class Negatives:
             roll = rng.random()
             kind: FactKind = like.kind
             if roll < recipe.altered_share:
-                subject, kind = self._altered(like, rng), "topic"
+                subject, kind = self._altered(like, rng), "altered"
             else:
                 pool = near if roll < recipe.altered_share + recipe.near_share else every
                 subject = self._unheard_of(like, rng.choice(pool), rng)

@@ -81,9 +81,27 @@ def test_what_a_chat_is_about_is_asked_more_often(taught, fact) -> None:
     goats, cows = shares(lesson, 0.5)
     assert goats == pytest.approx(0.5 * few_goats + 0.25, abs=0.05)
     assert cows == pytest.approx(0.5 * few_cows + 0.25, abs=0.05)
-    # A chat that nobody named has no names among its no either, beyond what chance brings.
+    # A chat that nobody named has no names among its no either.
     alone = replace(lesson, positives=unnamed.positives)
-    assert shares(alone, 1.0)[1] == 0.0
+    assert shares(alone, 0.0)[1] == shares(alone, 1.0)[1] == 0.0
+
+
+def test_no_and_yes_are_asked_in_the_same_forms(taught, fact) -> None:
+    """Of what was never discussed there are many short names, of what was one or two."""
+    never = [fact(f"a cow {n}", id=f"n{n}", kind="topic", label=False) for n in range(60)]
+    lesson = replace(
+        taught[0],
+        positives=(*taught[0].positives, fact("a goat called Moss", id="y", kind="topic")),
+        negatives=(*taught[0].negatives, *never),
+    )
+    recipe = replace(RECIPE, epochs=300, open_share=0.0, altered_share=0.0)
+    short: Counter[str] = Counter()
+    for step in steps([lesson], NO_REPLAY, recipe, None):
+        for example in step:
+            for one in example.exchanges:
+                short[one.verdict] += "Moss" in one.question or "a cow" in one.question
+    assert short["Yes"] > 100
+    assert short["No"] == pytest.approx(short["Yes"], rel=0.1)
 
 
 def test_replay_is_balanced_too(taught, fact) -> None:

@@ -39,7 +39,7 @@ def test_as_many_as_asked_for_and_all_of_them_no(talk) -> None:
     assert not any(fact.label for fact in found)
     assert {fact.chat_id for fact in found} == {"c"}
     assert not {fact.id for fact in found} & {fact.id for fact in positives}
-    assert {fact.kind for fact in found} == {"asked", "said", "told", "topic"}
+    assert {fact.kind for fact in found} == {"asked", "said", "told", "altered"}
 
 
 def test_no_and_yes_are_of_the_same_make(talk) -> None:
@@ -65,7 +65,7 @@ def test_what_some_chat_says_is_never_a_negative(talk) -> None:
     found = negatives.beside(chat, rules.facts_of(chat), 150, RECIPE)
     assert len(found) > 100
     assert not truths & {fact.subject for fact in found}
-    assert not any(negatives.may_be_true(f.subject) for f in found if f.kind != "topic")
+    assert not any(negatives.may_be_true(f.subject) for f in found if f.kind != "altered")
     assert negatives.may_be_true("Did Ines move to Bergen and keep seven parrots?")
 
 
@@ -90,7 +90,7 @@ def test_an_altered_detail_is_one_that_no_chat_knows(talk) -> None:
     assert {"8", "Trieste", "Casimir"} <= set(text.split())
     assert not {"5", "Porto", "Oskar"} & set(text.split())
     for fact in found:
-        assert fact.kind == "topic"
+        assert fact.kind == "altered"
         changed = set(words(fact.subject)) - set(words(chat.text))
         assert len(changed) == 1, fact.subject
 

@@ -6,7 +6,6 @@ import pytest
 
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.files import write_json_lines
-from plum_desktop.learning import augment as stage
 from plum_desktop.learning import curriculum, facts, own, stock
 from plum_desktop.learning.augment import augment
 from plum_desktop.learning.recipe import preset
@@ -55,7 +54,7 @@ def test_a_conversation_of_what_still_holds() -> None:
     assert own.conversation([]) is None
 
 
-def test_the_pipeline_takes_it_as_a_conversation(job, talk, monkeypatch) -> None:
+def test_the_pipeline_takes_it_as_a_conversation(job, talk) -> None:
     """Every fact is taught as it is, with things never discussed beside it, and asks no model."""
     mine = told(*TOLD, "I keep my bicycle in the cellar.", "My desk stands at the window.")
     made = own.conversation(mine)
@@ -63,10 +62,9 @@ def test_the_pipeline_takes_it_as_a_conversation(job, talk, monkeypatch) -> None
     write_json_lines(job.own, [facts.to_dict(fact) for fact in mine])
     write_json_lines(job.conversations, [made.to_dict()])
     write_json_lines(job.others, [{"id": own.HOME, "text": made.text}])
-    monkeypatch.setattr(stage, "_STOCK_NAMED", 0)
     recipe = replace(preset("default"), questions=4, model_facts=True, near_share=0.25)
     engine = None  # must not be asked
-    found = augment(job, recipe, engine, {}, set(), lambda share: None, lambda: None)
+    found = augment(job, recipe, engine, set(), lambda share: None, lambda: None)
     yes = [fact for fact in found if fact.label]
     assert yes == mine
     never = [fact for fact in found if not fact.label]
