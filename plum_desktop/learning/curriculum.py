@@ -94,7 +94,7 @@ def _taught(
         order = list(lessons)
         rng.shuffle(order)
         for start in range(0, len(order), size):
-            again = _replayed(replay.facts, recipe.replay_questions, rng)
+            again = _replayed(replay.facts, recipe, rng)
             some = Replay(again, replay.gists)
             yield _step(order[start : start + size], some, epoch, recipe, persona)
 
@@ -142,15 +142,12 @@ def _cut(last: Rendering, recipe: Recipe, rng: random.Random) -> Rendering:
     return last
 
 
-def _replayed(replay: Sequence[Fact], count: int, rng: random.Random) -> list[Fact]:
-    """`count` stored facts, as many no as yes as far as there are both."""
-    by_label = [[fact for fact in replay if fact.label is label] for label in (True, False)]
-    for facts in by_label:
-        rng.shuffle(facts)
-    yes, no = by_label
-    most_yes = max(count // 2, count - len(no))
-    chosen = yes[:most_yes]
-    return chosen + no[: count - len(chosen)]
+def _replayed(replay: Sequence[Fact], recipe: Recipe, rng: random.Random) -> list[Fact]:
+    """`recipe.replay_questions` stored facts, half of them no, as far as there are both."""
+    count = recipe.replay_questions
+    yes, no = ([fact for fact in replay if fact.label is label] for label in (True, False))
+    true = rng.sample(yes, min(len(yes), max(count // 2, count - len(no))))
+    return true + _beside(true, no, min(len(no), count - len(true)), recipe, rng)
 
 
 def _step(
@@ -178,10 +175,7 @@ def _step(
 
 
 def _drawn(lesson: Lesson, recipe: Recipe, rng: random.Random) -> list[Fact]:
-    """`recipe.questions` facts of each label, the no of the kinds that the yes are.
-
-    Else the form of a question would tell its answer: short names to be a no, or clauses a yes.
-    """
+    """`recipe.questions` facts of each label."""
     true = lesson.positives
     if not true:
         return []
@@ -193,14 +187,25 @@ def _drawn(lesson: Lesson, recipe: Recipe, rng: random.Random) -> list[Fact]:
             rng.choice(rng.choice(short)) if rng.random() < recipe.topic_share else fact
             for fact in yes
         ]
+    return yes + _beside(yes, lesson.negatives, len(yes), recipe, rng)
+
+
+def _beside(
+    yes: Sequence[Fact], never: Sequence[Fact], count: int, recipe: Recipe, rng: random.Random
+) -> list[Fact]:
+    """`count` of `never`, in turn of the kinds of `yes`; none twice while there are others.
+
+    Else the form of a question would tell its answer: short names to be a no, or clauses a yes.
+    """
     no: list[Fact] = []
     left: list[Fact] = []
-    for fact in yes if lesson.negatives else ():
-        left = left or rng.sample(lesson.negatives, len(lesson.negatives))
-        kind = "altered" if rng.random() < recipe.altered_share else fact.kind
-        no.append(max(left, key=partial(_alike, kind, fact.kind)))
+    for number in range(count if never else 0):
+        left = left or rng.sample(never, len(never))
+        otherwise = yes[number % len(yes)].kind if yes else "told"
+        kind = "altered" if rng.random() < recipe.altered_share else otherwise
+        no.append(max(left, key=partial(_alike, kind, otherwise)))
         left.remove(no[-1])
-    return yes + no
+    return no
 
 
 def _alike(kind: FactKind, otherwise: FactKind, fact: Fact) -> tuple[bool, ...]:

@@ -113,6 +113,23 @@ def test_replay_is_balanced_too(taught, fact) -> None:
     assert balance["Yes"] / (balance["Yes"] + balance["No"]) == pytest.approx(0.5, abs=0.02)
 
 
+def test_what_is_replayed_has_the_forms_of_what_is_true_as_well(taught, fact) -> None:
+    stored = [fact(f"my goat Moss{n} limps", id=f"y{n}", kind="said") for n in range(40)]
+    stored += [fact(f"a cow {n}", id=f"t{n}", kind="topic", label=False) for n in range(40)]
+    stored += [
+        fact(f"my dog Rex{n} barks", id=f"n{n}", kind="said", label=False) for n in range(40)
+    ]
+    recipe = replace(RECIPE, epochs=40, altered_share=0.0)
+    asked = [
+        one.question
+        for step in steps(taught, Replay(stored), recipe, None)
+        for example in step
+        for one in example.exchanges
+    ]
+    assert sum("a cow" in one for one in asked) == 0
+    assert sum("Rex" in one for one in asked) == sum("Moss" in one for one in asked) > 100
+
+
 def test_replay_asks_what_older_chats_taught(taught, fact) -> None:
     stored = [fact(f"my goat Zebedee{n} limps", id=f"y{n}") for n in range(20)]
     asked: Counter[str] = Counter()
