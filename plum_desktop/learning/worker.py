@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -29,8 +30,12 @@ _OFFLINE = {
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "VECLIB_MAXIMUM_THREADS": "1"}
 
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
 def main() -> None:
     """Answer requests until the parent leaves."""
+    _end_with_parent()
     stdout = wire.claim_stdout()
     os.environ.update(_OFFLINE)
     if folder := os.environ.get("PLUM_LOG_DIR"):
@@ -43,6 +48,18 @@ def main() -> None:
         "probe": _probe,
     }
     wire.serve("stage", {op: _measured(handler) for op, handler in stages.items()}, stdout)
+
+
+def _end_with_parent() -> None:
+    """Have Linux end this process with the thread that started it, which waits for its result.
+
+    A worker is held still by its parent.  Where that is killed before the stop is complete (all
+    threads of this process have to meet it), the system wakes nobody, and no end of stdin is read.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _measured(handler: Handler) -> Handler:

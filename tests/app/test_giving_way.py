@@ -28,6 +28,16 @@ child.rest()
 print(child.pid, flush=True)
 time.sleep(600)
 """
+SAME_GROUP = """
+import subprocess, sys, time
+from plum_desktop.base.paths import worker_command
+worker = subprocess.Popen(
+    worker_command("stage"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+)
+worker.stdout.readline()  # its hello
+print(worker.pid, flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -96,3 +106,20 @@ def test_it_ends_with_a_parent_that_is_killed_while_it_is_still() -> None:
     parent.stdout.close()
     _, alive = psutil.wait_procs([child], timeout=30)
     assert not alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system ends it in that moment")
+def test_it_ends_with_a_parent_that_is_killed_before_the_stop_is_complete() -> None:
+    """A group that is not orphaned stands for one that was not still yet: nobody wakes either."""
+    parent = subprocess.Popen([sys.executable, "-c", SAME_GROUP], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    worker = psutil.Process(int(parent.stdout.readline()))
+    worker.suspend()
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    try:
+        worker.wait(10)
+    finally:
+        if worker.is_running():
+            worker.kill()
