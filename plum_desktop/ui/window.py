@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -89,6 +90,7 @@ class MainWindow(QMainWindow):
         self._place_file = plum.folder.window_place
         self._last = load_place(self._place_file)
         self.appearance = Appearance(self)
+        self._chosen: Counter[str] = Counter()  # how often a command chose each setting
         self.commands = WindowCommands(self)
 
         self.side = SideBar(self.bridge, self)
@@ -607,10 +609,13 @@ class MainWindow(QMainWindow):
 
     def _choose(self, key: str, value: object) -> None:
         """Set what a command sets."""
+        self._chosen[key] += 1
+        choice = self._chosen[key]
 
         def done(_: object) -> None:
             self._show_settings()
-            self._on_setting_changed(key)
+            if choice == self._chosen[key]:  # else what is kept would come back over a newer choice
+                self._on_setting_changed(key)
 
         self.bridge.ask(lambda: self.plum.set_setting(key, value), done, self.say, owner=self)
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QLocale
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.ui.base.collector import MainThreadCollector
-from plum_desktop.ui.base.theme import apply_theme, current_theme
+from plum_desktop.ui.base.theme import apply_text_size, apply_theme, current_theme, text_size
 from plum_desktop.ui.window import MainWindow
 from tests.ui.double import DoublePlum
 
@@ -45,7 +46,13 @@ def dressed(qapp: QApplication) -> None:
 
 @pytest.fixture(autouse=True)
 def light(dressed: None, qapp: QApplication) -> None:
-    """Every test begins in the light theme; dressing again costs, so only where needed."""
+    """Every test begins in English, in the light theme, with text in its usual size.
+
+    Whatever ran before in this process; dressing again costs, so only where needed.
+    """
+    QLocale.setDefault(QLocale(QLocale.Language.English))
+    if text_size() != 100:
+        apply_text_size(qapp, 100)
     if current_theme().name != "light":
         apply_theme(qapp, "light")
 

@@ -144,11 +144,11 @@ def test_without_a_model_the_count_is_said_to_be_an_estimate(
     double.serving.is_loaded = False
     attach(window, qtbot, notes)
     assert chips(chat.composer) == ["notes.md|about 10 tokens"]
-    qtbot.wait_until(lambda: chat.meter.text() == "about 20 of 8192 tokens")
+    qtbot.wait_until(lambda: chat.meter.text() == "about 20 of 8,192 tokens")
     double.serving.is_loaded = True
     chat.replies.set_loaded()
     qtbot.wait_until(lambda: chips(chat.composer) == ["notes.md|5 tokens"])
-    qtbot.wait_until(lambda: chat.meter.text() == "11 of 8192 tokens")
+    qtbot.wait_until(lambda: chat.meter.text() == "11 of 8,192 tokens")
 
 
 def test_what_is_too_long_is_said_before_it_is_sent(
@@ -337,9 +337,9 @@ def test_the_meter_counts_what_is_said_and_typed(
 ) -> None:
     chat_id = double.add_chat("Porto", "one two three", "four five")
     chat = opened(open_window(), chat_id, qtbot)
-    qtbot.wait_until(lambda: chat.meter.text() == "5 of 8192 tokens")
+    qtbot.wait_until(lambda: chat.meter.text() == "5 of 8,192 tokens")
     chat.composer.set_text("six seven")
-    qtbot.wait_until(lambda: chat.meter.text() == "7 of 8192 tokens")
+    qtbot.wait_until(lambda: chat.meter.text() == "7 of 8,192 tokens")
 
 
 def test_what_no_longer_fits_is_told_where_it_ends(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -44,6 +45,30 @@ def test_keys_change_it_at_once_and_it_is_kept(
         QTest.keyClick(window, Qt.Key.Key_Minus, CTRL)
     assert text_size() == 80
     qtbot.wait_until(lambda: double.settings.text_size == 80)
+
+
+def test_presses_faster_than_the_disk_all_count(
+    window: MainWindow, double: DoublePlum, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, kept, keep = threading.Semaphore(0), [], double.set_setting
+
+    def keep_slowly(key: str, value: object) -> None:
+        disk.acquire()
+        keep(key, value)
+        kept.append(value)
+
+    monkeypatch.setattr(double, "set_setting", keep_slowly)
+    for count in range(1, 4):
+        QTest.keyClick(window, Qt.Key.Key_Equal, CTRL)
+        if count == 2:
+            disk.release()
+            qtbot.wait_until(lambda: len(kept) == 1)
+            qtbot.wait(50)  # the window hears of it
+    assert text_size() == 150
+    disk.release(2)
+    qtbot.wait_until(lambda: len(kept) == 3)
+    qtbot.wait(50)
+    assert (text_size(), double.settings.text_size) == (150, 150)
 
 
 def test_the_setting_applies_it(window: MainWindow, double: DoublePlum, qtbot: QtBot) -> None:
