@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import pytest
@@ -68,6 +68,27 @@ def test_five_thousand_chats_are_listed(qtbot: QtBot) -> None:
     model.set_chats(chats, datetime.now().astimezone())
     assert model.chat_count() == 5000
     assert model.index_of("c4999").data() == "Chat number 4999"
+
+
+def test_the_newest_are_listed_before_all_are_read(
+    open_window: Open, double: DoublePlum, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [double.add_chat(f"Chat {number}") for number in range(250)]
+    listed: list[int] = []
+    show = ChatListModel.set_chats
+
+    def set_chats(model: ChatListModel, chats: Sequence[Chat]) -> None:
+        listed.append(len(chats))
+        show(model, chats)
+
+    monkeypatch.setattr(ChatListModel, "set_chats", set_chats)
+    window = open_window()
+    qtbot.wait_until(lambda: window.side.chats.chat_count() == 250)
+    assert [count for count in listed if count] == [100, 250]
+    assert window.side.chats.index_of(ids[0]).isValid()  # the oldest
+    window.side.refresh()
+    qtbot.wait_until(lambda: len(listed) > 2 and listed[-1] == 250)
+    assert 100 not in listed[listed.index(250) :]
 
 
 def test_of_a_long_list_only_what_is_seen_is_painted(
