@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
     from plum_desktop.app.product import Plum
 
-# A shell starts what it puts in the background with interrupts ignored, and children inherit it.
+# A shell starts what it puts in the background with interrupts ignored, nohup with hang-ups, and
+# children inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The same examples every time, so that what fails is what was changed, and no deadline on a noisy
 # machine.  With PLUM_FUZZ=1 others are drawn.
