@@ -28,7 +28,7 @@ from plum_desktop.ui.window import MainWindow
 
 T = TypeVar("T", bound=QWidget)
 
-_PATIENCE = 300_000  # ms, for what never comes: other tests may keep the machine busy
+_PATIENCE = 600_000  # ms, for what never comes: other tests may keep the machine busy
 _BREATH = 30  # ms after each press, as nobody is faster, and menus and completers count on that
 _COLOURS = 12  # that a picture with words in it has at least, of every third pixel
 
