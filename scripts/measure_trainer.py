@@ -4,22 +4,21 @@
 
 Random lessons, half of whose tokens are supervised, and half of those pulled to made-up anchors.
 Seconds are the processor's, so that other programs do not count.  One way a process, since peak
-memory never falls; Linux and macOS only.
+memory never falls.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from plum_desktop.base.peak import peak_bytes
 from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.rows import Row, Targets
 from plum_desktop.learning.trainers.torch_peft import TorchTrainer
@@ -48,14 +47,12 @@ def main() -> None:
         started = time.process_time()
         trainer.step(rows, 1e-4)
         seconds.append(time.process_time() - started)
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     number = trainer.dtype.itemsize
     sizes = {
         "file": shape.file_size,
         "libraries": libraries,
         "loaded": loaded,
-        "peak": peak,
+        "peak": peak_bytes(),
         "estimate": training_bytes(shape, asked.hold, tokens=asked.tokens, number_bytes=number),
     }
     megabytes = {name: round(size / 1e6) for name, size in sizes.items()}

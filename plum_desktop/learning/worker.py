@@ -15,6 +15,7 @@ from typing import Any
 
 from plum_desktop.base import log, wire
 from plum_desktop.base.errors import PlumError
+from plum_desktop.base.peak import peak_bytes
 from plum_desktop.base.wire import Handler, Request
 from plum_desktop.learning.job import JobFolder
 
@@ -66,20 +67,9 @@ def _measured(handler: Handler) -> Handler:
     """Add the process's peak memory to a handler's result."""
 
     def run(request: Request) -> dict[str, Any]:
-        return {**(handler(request) or {}), "peak_bytes": _peak_bytes()}
+        return {**(handler(request) or {}), "peak_bytes": peak_bytes()}
 
     return run
-
-
-def _peak_bytes() -> int:
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _probe(request: Request) -> dict[str, Any]:

@@ -192,27 +192,26 @@ def test_it_learns_and_the_file_stays(make, make_tiny, tmp_path, hold: str) -> N
 
 
 _LARGE = """
-import resource, sys, torch
+import torch
 from gguf import GGMLQuantizationType as Kind
+from plum_desktop.base.peak import peak_bytes
 from plum_desktop.learning.trainers.torch_packed import PackedLinear
 torch.set_num_threads(1)
 raw = torch.zeros((16384, 4096 // 32 * 18), dtype=torch.uint8)
 layer = PackedLinear(raw, Kind.Q4_0)
 x = torch.ones((8, 4096), requires_grad=True)
 layer(x[:1]).sum().backward()  # with the libraries' own first calls
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 (layer(x) + layer(x)).sum().backward()
 assert x.grad is not None
-print(raw.nbytes, before * 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(raw.nbytes, peak_bytes())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads peak memory as Linux counts it")
 def test_no_copy_in_floats_is_kept() -> None:
     """A layer of 268 MB in floats, used twice in one graph."""
-    plain = _LARGE.split("layer =")[0] + "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    idle = int(run(plain)) * 1024
-    size, _, peak = (int(word) for word in run(_LARGE).split())
+    plain = _LARGE.split("layer =")[0] + "print(peak_bytes())"
+    idle = int(run(plain))
+    size, peak = (int(word) for word in run(_LARGE).split())
     assert size == pytest.approx(38e6, rel=0.01)
     assert peak - idle < 160e6
 

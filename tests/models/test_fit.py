@@ -45,9 +45,10 @@ def test_a_context_beyond_the_models_own_costs_no_more(starter: Path) -> None:
 
 
 _LEARN = """
-import resource, sys
+import sys
 from pathlib import Path
 import numpy as np
+from plum_desktop.base.peak import peak_bytes
 from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.rows import Row
 from plum_desktop.learning.trainers import torch_peft
@@ -61,11 +62,10 @@ for hold in ("frugal", "floats"):  # the smaller one first, as peaks never fall
     trainer.step(rows, 1e-3)
     number = trainer.dtype.itemsize
     del trainer
-    print(hold, number, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(hold, number, peak_bytes())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads peak memory as Linux counts it")
 def test_learning_takes_what_was_said(starter: Path) -> None:
     command = [sys.executable, "-c", _LEARN, str(starter)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
