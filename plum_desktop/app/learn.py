@@ -48,16 +48,14 @@ class PlannedChat:
 class _Looked:
     """What is known of a chat until its shown branch changes; `reason`: why it teaches nothing."""
 
-    mark: tuple[object, ...] | None
+    mark: int | None
     leaf: str = ""
     characters: int = 0
     turns: int = 0
     reason: str = ""
 
     @classmethod
-    def at(
-        cls, mark: tuple[object, ...] | None, conversation: Conversation | None, reason: str
-    ) -> _Looked:
+    def at(cls, mark: int | None, conversation: Conversation | None, reason: str) -> _Looked:
         if conversation is None:
             return cls(mark, reason=reason)
         turns = conversation.turns
@@ -268,10 +266,9 @@ class LearnService:
             if adapter.state == "undone"
             for chat_id, leaf in self._store.adapters.seen(adapter.id).items()
         }
-        if chat_ids is None:
-            chats = self._store.chats.list() + self._store.chats.list(archived=True)
-        else:
-            chats = [self._store.chats.get(chat_id) for chat_id in chat_ids if chat_id != own.HOME]
+        asked = None
+        if chat_ids is not None:
+            asked = [self._store.chats.get(each).id for each in chat_ids if each != own.HOME]
         found: list[tuple[PlannedChat, int]] = []
         left_out: list[tuple[Chat, str]] = []
 
@@ -285,14 +282,13 @@ class LearnService:
             known = seen.get(told.id) == leaf or (told.id, leaf) in undone
             if chat_ids is not None or not known:
                 add(told.id, told.title, _Looked.at(None, told, ""))
-        marks = self._store.chats.branch_marks()
-        for chat in sorted(chats, key=lambda c: c.created):
+        for chat, mark in self._store.chats.walk(asked):
             if chat_ids is None and not chat.learn:
                 left_out.append((chat, Sentence("you excluded it")))
                 continue
             if chat_ids is None and chat.leaf and seen.get(chat.id) == chat.leaf:
                 continue
-            looked = self._look_at(chat, marks.get(chat.id))
+            looked = self._look_at(chat, mark)
             if looked.reason:
                 left_out.append((chat, looked.reason))
             elif chat_ids is None and seen.get(chat.id) == looked.leaf:
@@ -303,7 +299,7 @@ class LearnService:
                 add(chat.id, chat.title, looked)
         return found, left_out
 
-    def _look_at(self, chat: Chat, mark: tuple[object, ...] | None) -> _Looked:
+    def _look_at(self, chat: Chat, mark: int) -> _Looked:
         """What a chat would teach; read only where `mark` is not what it was the last time."""
         before = self._looked.get(chat.id)
         if before is None or before.mark != mark:

@@ -6,9 +6,9 @@ import enum
 import json
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import Final, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
 from plum_desktop.base.errors import PlumError
 from plum_desktop.base.types import UNTITLED, Attachment, Chat, FinishReason, Message, Role
@@ -24,6 +24,7 @@ class _Place(enum.Enum):
 
 SHOWN_LEAF: Final = _Place.SHOWN_LEAF
 _COLUMNS = ", ".join(field.name for field in fields(Chat))
+_AT_ONCE = 200  # chats that a walk reads
 
 
 class ChatFields(TypedDict, total=False):
@@ -202,20 +203,35 @@ class Chats:
         )
         return _messages(self._connection, rows)
 
-    def branch_marks(self) -> dict[str, tuple[object, ...]]:
-        """By chat, what is another one as soon as its shown branch is; chats with messages only.
+    def walk(self, chat_ids: Sequence[str] | None = None) -> Iterator[tuple[Chat, int]]:
+        """All chats, or these by their whole ids, the first that was made first; some at a time.
 
-        The last message with its length and end, and how many there are: what was said after
-        a deleted message stays.
+        Each with a number that, in this process, is another one as soon as its shown branch is:
+        it is made of the last message with its length and end, and of how many there are, since
+        what was said after a deleted message stays.
         """
-        rows = self._connection.tuples(
+        asked = None if chat_ids is None else json.dumps(list(chat_ids))
+        every = self._connection.tuples(
             """
-            SELECT chats.id, chats.leaf, length(last.text), last.finish_reason,
-                (SELECT count(*) FROM messages WHERE messages.chat_id = chats.id)
-            FROM chats JOIN messages AS last ON last.id = chats.leaf
-            """
+            SELECT id FROM chats WHERE :asked IS NULL OR id IN (SELECT value FROM json_each(:asked))
+            ORDER BY created, number
+            """,
+            {"asked": asked},
         )
-        return {chat: tuple(mark) for chat, *mark in rows}
+        for start in range(0, len(every), _AT_ONCE):
+            some = json.dumps([chat_id for (chat_id,) in every[start : start + _AT_ONCE]])
+            rows = self._connection.tuples(
+                f"""
+                SELECT {_COLUMNS}, (
+                    SELECT json_array(leaf, length(text), finish_reason)
+                    FROM messages WHERE messages.id = leaf
+                ), (SELECT count(*) FROM messages WHERE chat_id = chats.id)
+                FROM chats WHERE id IN (SELECT value FROM json_each(?)) ORDER BY created, number
+                """,
+                [some],
+            )
+            for *columns, last, count in rows:
+                yield _of_columns(columns), hash((last, count))
 
     def tree(self, chat_id: str) -> list[Message]:
         """Every message of every branch; parents before their children."""
@@ -318,11 +334,7 @@ class Chats:
             """,
             {"archived": archived, "limit": -1 if limit is None else limit, "offset": offset},
         )
-        # By place: by name each of thousands would take twice as long.
-        return [
-            Chat(i, title, created, updated, folder, p == 1, a == 1, learn == 1, memory == 1, *rest)
-            for i, title, created, updated, folder, p, a, learn, memory, *rest in rows
-        ]
+        return [_of_columns(row) for row in rows]
 
     def _insert(self, messages: Sequence[Message]) -> None:
         rows = [asdict(message) for message in messages]
@@ -344,6 +356,15 @@ def _no_message() -> PlumError:
 def _chat(row: Row) -> Chat:
     flags = {name: bool(row[name]) for name in ("pinned", "archived", "learn", "memory")}
     return Chat(**without_number(row) | flags)
+
+
+def _of_columns(row: Sequence[Any]) -> Chat:
+    """Of `_COLUMNS`, by place: by name each of thousands would take twice as long."""
+    i, title, created, updated, folder, pinned, archived, learn, memory, *rest = row
+    return Chat(
+        i, title, created, updated, folder, pinned == 1, archived == 1, learn == 1, memory == 1,
+        *rest,
+    )  # fmt: skip
 
 
 def _messages(connection: Connection, rows: Sequence[Row]) -> list[Message]:

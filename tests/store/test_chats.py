@@ -74,6 +74,47 @@ def test_archived_chats_are_listed_apart(store: Store) -> None:
     assert {chat.id for chat in store.chats.list(archived=None)} == {"here", "away"}
 
 
+def test_a_walk_meets_every_chat_once_the_first_made_first(store: Store) -> None:
+    made = [store.chats.create(str(n), created=1000.0 - n // 2) for n in range(450)]
+    store.chats.update(made[3].id, archived=True, learn=False)
+    met = [chat for chat, _ in store.chats.walk()]
+    expected = sorted(made, key=lambda chat: chat.created)  # of equals the first that came
+    assert [chat.id for chat in met] == [chat.id for chat in expected]
+    assert next(chat for chat in met if chat.archived) == store.chats.get(made[3].id)
+    some = [made[7].id, made[2].id, made[7].id]
+    assert [chat.id for chat, _ in store.chats.walk(some)] == [made[7].id, made[2].id]
+
+
+def test_a_walk_tells_what_changed_of_a_shown_branch(store: Store) -> None:
+    """As often as it says so, and not when only the chat's own fields have changed."""
+    chat = store.chats.create()
+    marks = [seen(store)]
+
+    def changed() -> bool:
+        marks.append(seen(store))
+        return marks[-1] != marks[-2]
+
+    asked = store.chats.add_message(chat.id, "user", "Tea?")
+    assert changed()
+    answer = store.chats.add_message(chat.id, "assistant", "T")
+    assert changed()
+    store.chats.grow_message(answer.id, "Tea")
+    assert changed()
+    store.chats.finish_message(answer.id, "Tea", "stop")
+    assert changed()
+    other = store.chats.add_message(chat.id, "assistant", "Tea", parent_id=asked.id)
+    store.chats.finish_message(other.id, "Tea", "stop")
+    assert changed()
+    store.chats.show(chat.id, answer.id)
+    assert changed()
+    store.chats.update(chat.id, title="Tea", pinned=True)
+    assert not changed()
+
+
+def seen(store: Store) -> int:
+    return next(mark for _, mark in store.chats.walk())
+
+
 def test_update_changes_what_it_is_given_and_no_more(store: Store) -> None:
     chat = store.chats.create("Tea")
     store.chats.update(chat.id, title="Coffee", folder="Drinks", learn=False)
