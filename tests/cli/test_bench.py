@@ -70,7 +70,8 @@ def test_the_start_beside_an_empty_window(run, monkeypatch: pytest.MonkeyPatch) 
 def test_a_merge_beside_a_copy(run) -> None:
     found = lines_of(run("bench", "merge", "--gigabytes", "0.1", "--runs", "1", "--json"))
     assert found["merge, copy the file"]["ratio"]
-    assert found["peak memory beyond the base's size"]["ours"] > 0
+    # Of a base of 100 MB; less than that where not all of it was in memory at the same time.
+    assert -80 < found["peak memory beyond the base's size"]["ours"] < 300
 
 
 def test_a_store_that_learned_all_but_one_chat(plum: Plum, tmp_path: Path) -> None:
