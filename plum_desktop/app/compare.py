@@ -6,7 +6,6 @@ a reply under way ends first, and one that is asked meanwhile comes between two 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -95,6 +94,8 @@ def differing(text: str, others: Sequence[str]) -> list[tuple[str, bool]]:
 
     By words, without regard to case; the pieces joined are `text`.
     """
+    import difflib
+
     words = _PIECE.findall(text)
     shared = [True] * len(words)
     for other in others:

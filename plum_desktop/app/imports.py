@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from plum_desktop.adapters.foreign import form_of
 from plum_desktop.app.models import ModelService
 from plum_desktop.app.serving import ADAPTER_FILE, MERGED_FILE, Serving
 from plum_desktop.app.stage import stage_worker
@@ -30,7 +29,6 @@ from plum_desktop.base.sealing import seal_of
 from plum_desktop.base.sentence import Sentence
 from plum_desktop.base.types import Adapter
 from plum_desktop.engine.client import EngineClient
-from plum_desktop.learning import gate
 from plum_desktop.models.local import ModelFile
 from plum_desktop.store import Store
 
@@ -79,6 +77,8 @@ class ImportService:
         Raises PlumError where it is no adapter of this model, DamagedFile, DiskFull, Busy,
         Cancelled; then nothing has changed.
         """
+        from plum_desktop.adapters.foreign import form_of
+
         form, path = form_of(path.expanduser().absolute())
         model = self._models.file()
         lock = FileLock(self._folder.learning_lock)
@@ -135,6 +135,7 @@ class ImportService:
         self, model: ModelFile, files: Path, scratch: Path, tell: Progress
     ) -> dict[str, Any]:
         """What the gate can say of an adapter that knows no chat of this user."""
+        from plum_desktop.learning import gate
 
         def progress(share: float) -> None:
             tell(_TESTED * share, Sentence("Testing the adapter"))
@@ -146,6 +147,8 @@ class ImportService:
         return {"drift": asdict(drift), "reasons": gate.harm(drift, gate.Bounds())}
 
     def _merge(self, model: ModelFile, files: Path, scratch: Path, tell: Progress) -> None:
+        from plum_desktop.learning import gate
+
         merged = files / MERGED_FILE
         if seal_of(merged):
             return  # a sealed folder keeps no merged file

@@ -1,6 +1,7 @@
 """What this computer is doing: plugged in, hot, busy, used by somebody.  Unknown is None.
 
 Every question is answered in a few milliseconds or not at all, and nothing is ever changed.
+psutil is loaded with the first: the window opens without.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-
-import psutil
 
 _PATIENCE = 2.0  # seconds for another program's answer
 # Of the sensors that psutil names, those of a processor.
@@ -33,6 +32,8 @@ _SCREEN_SAVER = (
 
 def on_power() -> bool | None:
     """Whether it is plugged in; a computer without a battery is."""
+    import psutil
+
     try:
         battery = psutil.sensors_battery()
     except (AttributeError, OSError, RuntimeError, ValueError):  # no such thing on this system
@@ -44,6 +45,8 @@ def on_power() -> bool | None:
 
 def hottest() -> float | None:
     """The hottest part of the processor, degrees Celsius."""
+    import psutil
+
     try:
         sensors = psutil.sensors_temperatures()
     except (AttributeError, OSError, RuntimeError, ValueError):
@@ -60,6 +63,8 @@ def hottest() -> float | None:
 
 def load() -> float | None:
     """The share of the processor that was in use over the last minute, 0..1."""
+    import psutil
+
     try:
         share = psutil.getloadavg()[0] / (psutil.cpu_count() or 1)
     except (AttributeError, OSError):

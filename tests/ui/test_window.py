@@ -214,7 +214,8 @@ def test_the_window_imports_nothing_heavy(data_folder: DataFolder) -> None:
         "from plum_desktop.base.paths import open_data_folder\n"
         "Plum(open_data_folder(pathlib.Path(sys.argv[1]))).close()\n"
         "heavy = {'torch', 'transformers', 'peft', 'llama_cpp', 'gguf', 'starlette', 'numpy',"
-        " 'sqlite_utils', 'markdown_it', 'pygments'}\n"
+        " 'sqlite_utils', 'markdown_it', 'pygments', 'psutil', 'difflib', 'ctypes',"
+        " 'plum_desktop.learning.gate'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(
@@ -222,6 +223,33 @@ def test_the_window_imports_nothing_heavy(data_folder: DataFolder) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
+
+
+def test_opening_makes_few_of_qts_classes(data_folder: DataFolder) -> None:
+    """PySide makes a class when it is named, and all of them to say what is of none it knows."""
+    store = Store(data_folder.database, data_folder.backups)
+    store.chats.create("Porto")
+    store.close()
+    code = (
+        "import logging, pathlib, sys\n"
+        "from PySide6 import QtWidgets\n"
+        "from plum_desktop.base.paths import open_data_folder\n"
+        "from plum_desktop.ui import application\n"
+        "class Usable(logging.Handler):\n"
+        "    def emit(self, record):\n"
+        "        if 'usable' in record.getMessage():\n"
+        "            print('QListView' in vars(QtWidgets), 'QWizard' in vars(QtWidgets))\n"
+        "            QtWidgets.QApplication.closeAllWindows()\n"
+        "logging.getLogger().addHandler(Usable())\n"
+        "logging.getLogger().setLevel(logging.INFO)\n"
+        "sys.exit(application.run(open_data_folder(pathlib.Path(sys.argv[1]))))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(data_folder.root)],
+        capture_output=True, text=True, check=True, timeout=60,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_a_page_is_made_when_it_is_first_shown(window: MainWindow) -> None:

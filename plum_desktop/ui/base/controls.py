@@ -7,8 +7,6 @@ from typing import Literal
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QAccessible,
-    QAccessibleAnnouncementEvent,
     QColor,
     QKeyEvent,
     QPainter,
@@ -102,6 +100,8 @@ def button(
 
 def announce(widget: QWidget, text: str) -> None:
     """Have a screen reader say what a sighted reader sees happen."""
+    from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent  # 4 ms of a start
+
     QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, text))
 
 

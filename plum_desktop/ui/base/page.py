@@ -58,9 +58,11 @@ class Page(QWidget):
             area.setFrameShape(QFrame.Shape.NoFrame)
             area.setWidgetResizable(True)
             area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            ground = QWidget()  # of our own: see TurnList
+            ground.setAutoFillBackground(False)
+            area.setViewport(ground)
             area.setWidget(column)
             column.setAutoFillBackground(False)
-            area.viewport().setAutoFillBackground(False)
             outer.addWidget(area)
         else:
             outer.addWidget(column)
