@@ -173,6 +173,32 @@ def test_help_imports_nothing_heavy() -> None:
     assert ran.stderr.strip() == "[]"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's way")
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_window_s_threads_share_a_heap(shared: bool) -> None:
+    code = (
+        "import ctypes, sys, threading\n"
+        "from plum_desktop.cli.root import share_one_heap\n"
+        f"if {shared}: share_one_heap()\n"
+        "libc = ctypes.CDLL(None)\n"
+        "if not hasattr(libc, 'malloc_info'): sys.exit('another C library')\n"
+        "libc.fdopen.restype = ctypes.c_void_p\n"
+        "ready = threading.Barrier(4)\n"
+        "def hold():\n"
+        "    held = bytearray(2000)\n"
+        "    ready.wait()\n"
+        "for thread in [threading.Thread(target=hold) for _ in range(3)]: thread.start()\n"
+        "ready.wait()\n"
+        "stream = ctypes.c_void_p(libc.fdopen(1, b'w'))\n"
+        "libc.malloc_info(0, stream)\n"
+        "libc.fflush(stream)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    if "another C library" in ran.stderr:
+        pytest.skip("another C library")
+    assert (ran.stdout.count("<heap nr=") == 1) is shared, ran
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_a_reply_with_130_and_no_child_left(run, program, kind) -> None:
