@@ -8,34 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
-from plum_desktop.app import curves
 from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.giving_way import giving_way
 from plum_desktop.app.result_card import ResultCard, card_of, refusal
 from plum_desktop.app.selecting import select
 from plum_desktop.app.serving import Serving
 from plum_desktop.app.stage import stage_worker
+from plum_desktop.app.switching import switch
 from plum_desktop.base.child import Call, Child, Event
 from plum_desktop.base.cores import usable_cores
 from plum_desktop.base.errors import Cancelled, PlumError, WorkerCrashed
-from plum_desktop.base.files import (
-    FileLock,
-    disk_errors,
-    read_json,
-    read_json_lines,
-    write_json,
-)
+from plum_desktop.base.files import FileLock, disk_errors, read_json, write_json
 from plum_desktop.base.paths import DataFolder
 from plum_desktop.base.sealing import seal_of
 from plum_desktop.base.sentence import Sentence
@@ -43,7 +35,6 @@ from plum_desktop.base.types import Adapter, Fact, Run
 from plum_desktop.engine.client import EngineClient
 from plum_desktop.learning import anchors, facts, gate, own
 from plum_desktop.learning.augment import augment, read_facts
-from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.job import STAGES, JobFolder, Stage
 from plum_desktop.store import Store
 
@@ -128,7 +119,7 @@ class Job:
         self._engine: EngineClient | None = None
         self._outcome: Outcome | None = None
         self._last: Progress | None = None
-        self._losses = _stored_losses(folder)
+        self._losses = folder.read_losses()
         self._expected = parts.estimates.job(
             self._spec.recipe, [self._length(chat_id) for chat_id in self._spec.chats]
         )
@@ -332,113 +323,22 @@ class Job:
         write_json(self._folder.merge_report, report)
 
     def _switch(self) -> Outcome:
-        """Keep the adapter, and let it serve unless the gate refused; one transaction."""
-        store, spec = self._parts.store, self._spec
-        report = read_json(self._folder.report)
-        refused = bool(report["reasons"])
-        report |= read_json(self._folder.measured) if self._folder.measured.exists() else {}
-        report["losses"] = curves.thinned(_stored_losses(self._folder))
-        report["by_run"] = self._recall_by_run(report)
-        report["total_seconds"] = report["seconds"]
-        report["seconds"] = round(sum(report["seconds"].values()), 1)
-        conversations = [
-            Conversation.from_dict(row) for row in read_json_lines(self._folder.conversations)
-        ]
-        target = self._parts.folder.adapter(self.run_id)
-        # The job keeps its own names of the files until the database knows the adapter, so a
-        # kill in between costs nothing.
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(self._folder.adapter, target, copy_function=_link)
-        parent = store.adapters.active(spec.model_sha256)
-        seen = store.adapters.seen(parent.id) if parent else {}
-        seen |= {c.id: c.leaf or "" for c in conversations}
-        adapter = Adapter(
-            id=self.run_id,
-            run_id=self.run_id,
-            parent_id=parent.id if parent else None,
-            model_sha256=spec.model_sha256,
-            created=time.time(),
-            state="refused" if refused else "ready",
-            active=False,
-            chats=tuple(seen),
-            report=report,
-        )
-        taught = self._taught(report, refused)
-        with store.transaction():
-            store.adapters.add(adapter)
-            store.adapters.set_seen(adapter.id, seen)
-            self._keep_facts(conversations, taught)
-            if not refused:
-                store.adapters.activate(adapter.id, spec.model_sha256)
-            store.runs.update(
-                self.run_id,
-                state="refused" if refused else "done",
-                stage="switch",
-                finished=time.time(),
-                report=report,
-            )
+        store = self._parts.store
+        adapter, chats = switch(self._parts.folder, store, self._folder, self._spec)
         self._folder.remove()
-        self._remember_speed(report)
+        self._remember_speed(adapter.report)
         self._parts.serving.invalidate()
-        card = card_of(report, len(conversations))
+        card = card_of(adapter.report, chats)
         if card.reasons:
             message = refusal(card.reasons)
         elif card.chats == 1:
             message = Sentence("Learned 1 chat; Plum remembers now.")
         else:
             message = Sentence("Learned {chats} chats; Plum remembers now.", chats=card.chats)
-        return Outcome(
-            store.runs.get(self.run_id),
-            store.adapters.get(adapter.id),
-            card,
-            "refused" if refused else "done",
-            message,
-        )
+        state: Literal["done", "refused"] = "refused" if card.reasons else "done"
+        return Outcome(store.runs.get(self.run_id), adapter, card, state, message)
 
-    def _recall_by_run(self, report: dict[str, Any]) -> dict[str, curves.Counts]:
-        """What is left of each earlier run's chats, from the gate's answers about older facts."""
-        store = self._parts.store
-        run_of_chat = curves.taught_by(
-            store.adapters.active(self._spec.model_sha256),
-            store.adapters.get,
-            lambda run_id: store.runs.get(run_id).chats,
-        )
-        asked = read_facts(self._folder.old_facts)
-        return curves.by_run(asked, report["old_after"]["by_fact"], run_of_chat)
-
-    def _taught(self, report: dict[str, Any], refused: bool) -> list[Fact]:
-        """The job's facts with what became of them; what the user excluded stays so."""
-        asked: dict[str, int] = report["new_after"]["by_fact"]
-        found = []
-        for fact in read_facts(self._folder.facts):
-            recall, state = asked.get(fact.id), fact.state
-            if state != "excluded" and not refused:
-                state = "weak" if recall == 0 else "learned"
-            found.append(facts.changed(fact, state, None if recall is None else float(recall)))
-        return found
-
-    def _keep_facts(self, conversations: list[Conversation], taught: list[Fact]) -> None:
-        """Put what was taught in the place of what stands in the store of these conversations."""
-        store = self._parts.store
-        for conversation in conversations:
-            if conversation.id != own.HOME:
-                store.facts.delete_of_chat(conversation.id)
-                continue
-            # What the user told stays, whatever became of it; it may be gone or changed since.
-            store.facts.delete_of_chat(None, label=False)
-            now = {fact.id: fact for fact in store.facts.of_chat(None)}
-            for fact in taught:
-                before = now.get(fact.id)
-                if before and before.state != "excluded" and before.subject == fact.subject:
-                    store.facts.update(fact.id, state=fact.state, last_recall=fact.last_recall)
-        there = {chat.id for chat in store.chats.list(archived=None)}  # some may be deleted since
-        store.facts.add(
-            own.stored(fact)
-            for fact in taught
-            if fact.chat_id in there or (fact.chat_id == own.HOME and not fact.label)
-        )
-
-    def _remember_speed(self, report: dict[str, Any]) -> None:
+    def _remember_speed(self, report: Mapping[str, Any]) -> None:
         took = report["total_seconds"]
         chats = max(1, len(self._spec.chats))
         measured = {key: took[key] for key in ("merge",) if key in took}
@@ -573,16 +473,3 @@ class Job:
                 # The folder stays: what failed (a full disk, say) may be mended.
                 store.runs.update(self.run_id, state="interrupted", error=message)
         return Outcome(store.runs.get(self.run_id), None, None, state, message)
-
-
-def _stored_losses(folder: JobFolder) -> list[float]:
-    rows = read_json_lines(folder.losses) if folder.losses.exists() else []
-    return [row["loss"] for row in rows]
-
-
-def _link(source: str, target: str) -> None:
-    """Another name for a file where the disk can, else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

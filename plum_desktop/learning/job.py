@@ -12,7 +12,7 @@ from typing import Any, Literal
 from plum_desktop import __version__
 from plum_desktop.adapters.lora import BASE_SHA256, CREATED, CREATED_BY, RECIPE
 from plum_desktop.base.errors import DamagedFile
-from plum_desktop.base.files import read_json, write_json
+from plum_desktop.base.files import read_json, read_json_lines, write_json
 from plum_desktop.learning import recipe as recipes
 from plum_desktop.learning.recipe import Recipe
 
@@ -167,6 +167,11 @@ class JobFolder:
                 "The learning job in {root} cannot be read; discard it and learn again.",
                 root=self.root,
             ) from error
+
+    def read_losses(self) -> list[float]:
+        """The loss of every step so far, nats; none before training."""
+        rows = read_json_lines(self.losses) if self.losses.exists() else []
+        return [row["loss"] for row in rows]
 
     def done(self, stage: Stage) -> bool:
         """Whether a stage's output is there; outputs appear whole or not at all."""

@@ -10,6 +10,7 @@ from plum_desktop.app import selecting
 from plum_desktop.app.estimate import Estimates
 from plum_desktop.app.job import Job, JobParts
 from plum_desktop.app.product import Plum
+from plum_desktop.app.switching import keep_facts
 from plum_desktop.base.files import read_json_lines
 from plum_desktop.learning import own, recipe
 from plum_desktop.learning.augment import read_facts
@@ -65,7 +66,7 @@ def test_what_became_of_it_is_kept_and_nothing_else_changes(job: Job, plum: Plum
     plum.memory.forget(parrots.id)  # while the run goes on
     later = plum.memory.add("I never eat any nuts.")
     for _ in range(2):  # a second run takes the place of the first
-        job._keep_facts(conversations, taught)
+        keep_facts(plum.store, conversations, taught)
         now = {fact.id: fact for fact in plum.store.facts.of_chat(None)}
         assert now[desk.id].state == "learned"
         assert now[desk.id].message_id is None
