@@ -219,10 +219,10 @@ class LearnService:
         self._store.runs.update(run.id, state="stopped", finished=time.time())
 
     def _start_from(self, name: str, file: ModelFile) -> tuple[Recipe, str | None, str | None]:
-        """The preset, and the folder of the parent adapter, or else of the primer, if any."""
+        """The recipe, and the folder of the parent adapter, or else of the primer, if any."""
         recipe = recipes.preset(name)
         if active := self._store.adapters.active(file.sha256):
-            return recipe, str(self._folder.adapter(active.id)), None
+            return recipe.going_on(), str(self._folder.adapter(active.id)), None
         if recipe.primed and (folder := primer.shipped(file.sha256)):
             return recipe, None, str(folder)
         return recipe, None, None

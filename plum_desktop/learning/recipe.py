@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from plum_desktop.base.errors import PlumError
@@ -69,6 +69,8 @@ class Recipe:
     warmup_steps: int = 10
     final_share: float = 0.1  # of the learning rate, at the end of the cosine
     weight_decay: float = 0.0
+    # Of a run that goes on from an adapter: run after run drift would add up, see `going_on`.
+    later_weight_decay: float = 1.0
     gradient_clip: float = 1.0
     batch_conversations: int = 1  # whose questions make up one step
 
@@ -77,6 +79,12 @@ class Recipe:
     @property
     def anchored(self) -> bool:
         return self.anchor_texts + self.anchor_questions > 0
+
+    def going_on(self) -> Recipe:
+        """The recipe for teaching an adapter that has served: what no lesson asks for any more
+        fades, so that the tenth run is no further from the base than the fifth.
+        """
+        return replace(self, weight_decay=self.later_weight_decay)
 
     def passes(self, lessons: int) -> int:
         """Over so many lessons: `epochs`, or more while there are few chats."""
@@ -106,6 +114,7 @@ _PRESETS = {
         anchor_questions=0,
         replay_questions=0,
         learning_rate=2e-4,
+        later_weight_decay=0.0,
     ),
 }
 

@@ -361,6 +361,9 @@ def test_a_first_run_starts_from_the_primer_and_a_later_one_from_the_adapter(
     later = spec_of("default")
     assert later.parent_adapter == str(chatted.folder.adapter(adapter.id))
     assert later.primer is None
+    # What an adapter has too much of fades while it is taught more.
+    assert first.recipe.weight_decay == 0 < later.recipe.weight_decay
+    assert spec_of("paper").recipe.weight_decay == 0
 
 
 class FakeJob:

@@ -203,6 +203,22 @@ def test_anchors_hold_the_rest_still(make) -> None:
     assert drifts[True] < 0.5 * drifts[False]
 
 
+def test_what_no_lesson_asks_for_any_more_fades(make, tmp_path: Path) -> None:
+    """Taught other lessons with weight decay, an adapter ends nearer to the base."""
+    first = make()
+    still = anchors(first)
+    for _ in range(15):
+        first.step(lessons(), 5e-3)
+    first.save_adapter(tmp_path)
+    drifts, losses = [], []
+    for decay in (0.0, 10.0):
+        trainer = make(replace(RECIPE, weight_decay=decay), tmp_path)
+        losses.append([trainer.step(lessons(1), 5e-3).loss for _ in range(15)])
+        drifts.append(trainer.step(still, 0.0).drift)
+    assert drifts[1] < 0.9 * drifts[0]
+    assert losses[1][-1] < 0.5 * losses[1][0]
+
+
 def test_resuming_ends_where_an_uninterrupted_run_does(make, job, torch_peft) -> None:
     import torch
 
