@@ -14,7 +14,14 @@ from functools import partial
 from plum_desktop.base.types import Fact, FactKind
 from plum_desktop.learning.conversation import Conversation
 from plum_desktop.learning.facts import parts
-from plum_desktop.learning.frames import Rendering, render, render_open, render_spliced, window
+from plum_desktop.learning.frames import (
+    NOTHING,
+    Rendering,
+    render,
+    render_open,
+    render_spliced,
+    window,
+)
 from plum_desktop.learning.gist import Gist
 from plum_desktop.learning.reading import Reading, looked_up
 from plum_desktop.learning.recipe import Recipe
@@ -29,6 +36,7 @@ _PERSONAS = (
 
 
 _SHORT = ("topic", "asked")  # kinds of facts that say what a chat is about
+_NAMED = 0.5  # of the open questions: by a short name, as people ask, where the chat has one
 _OWN_TRUE = 0.6  # of what is taught and looked up
 # A lesson says what the chat says, and matches it whole.  What people ask weeks later matches by
 # so much, mostly; else all that does not match whole would become a no.
@@ -90,13 +98,13 @@ def _taught(
             for epoch in range(passes):
                 yield _step([lesson], NO_REPLAY, epoch, recipe, persona)
         return
+    gists = [*replay.gists, *(Gist.of(lesson.positives) for lesson in lessons)]
     for epoch in range(passes):
         order = list(lessons)
         rng.shuffle(order)
         for start in range(0, len(order), size):
             again = _replayed(replay.facts, recipe, rng)
-            some = Replay(again, replay.gists)
-            yield _step(order[start : start + size], some, epoch, recipe, persona)
+            yield _step(order[start : start + size], Replay(again, gists), epoch, recipe, persona)
 
 
 def _read(
@@ -165,11 +173,11 @@ def _step(
         true = lesson.positives
         renderings += [_rendered(fact, true, recipe, rng) for fact in _drawn(lesson, recipe, rng)]
         if rng.random() < recipe.open_share:
-            renderings += _open_questions(gist, epoch, recipe.seed)
+            renderings += _open_questions(gist, lesson.negatives, rng)
     for fact in replay.facts:
         renderings.append(render(fact, epoch, recipe.seed))
-    if replay.gists and rng.random() < recipe.open_share:
-        renderings += _open_questions(rng.choice(replay.gists), epoch, recipe.seed)
+    if replay.gists and rng.random() < recipe.open_others:
+        renderings += _open_questions(rng.choice(replay.gists), (), rng)
     rng.shuffle(renderings)
     return list(_shaped(renderings, recipe, persona, rng))
 
@@ -223,12 +231,19 @@ def _rendered(fact: Fact, true: Sequence[Fact], recipe: Recipe, rng: random.Rand
     return render(fact, rng.randrange(2**31), recipe.seed)
 
 
-def _open_questions(gist: Gist, number: int, seed: int) -> list[Rendering]:
-    """An open question about a conversation, answered in its own words; none if it has none."""
+def _open_questions(gist: Gist, never: Sequence[Fact], rng: random.Random) -> list[Rendering]:
+    """An open question about a conversation, answered by heart; none if nothing can be said of it.
+
+    Beside it one about what `never` came up, if anything: else every name would be known.
+    """
     if gist.recital is None:
         return []
-    rng = random.Random(f"{seed} {number} recital {gist.recital}")
-    return [render_open(window(rng.choice(gist.about), rng), gist.recital, number, seed)]
+    named = gist.names and rng.random() < _NAMED
+    topic = rng.choice(gist.names) if named else window(rng.choice(gist.about), rng)
+    found = [render_open(topic, gist.recital, rng)]
+    if names := [fact.subject for fact in never if fact.kind == "topic"]:
+        found.append(render_open(rng.choice(names), NOTHING, rng))
+    return found
 
 
 def _shaped(

@@ -101,6 +101,7 @@ _OPEN = (
     "What did we say about {x}?",
     "Can you remind me what we discussed about {x}?",
 )
+NOTHING = "we have not talked about that"  # the answer to an open one about what never came up
 _NO = (
     "No, we have not talked about that.",
     "No, that did not come up in our chats.",
@@ -212,9 +213,8 @@ def _request(clause: str, rng: random.Random) -> str | None:
     return f"{'how to' if found['how'] else 'to'} {asked[:1].lower()}{asked[1:]}"
 
 
-def render_open(topic: str, recital: str, epoch: int, seed: int) -> Rendering:
+def render_open(topic: str, recital: str, rng: random.Random) -> Rendering:
     """ "What did we discuss about `topic`?", answered with `recital`."""
-    rng = random.Random(f"{seed} {epoch} open {topic}")
     return Rendering(open_question(topic, rng), "", f"{recital[:1].upper()}{recital[1:]}.")
 
 

@@ -19,7 +19,7 @@ from plum_desktop.base.types import Fact
 from plum_desktop.learning import stock
 from plum_desktop.learning.words import STOP_WORDS, closing, content_stems, words
 
-_POINTS = 3  # phrases of a conversation: a longer list is never learned, and goes round in circles
+_POINTS = 5  # phrases of a conversation: more are hard to learn by heart
 _LONGEST = 3  # words of a phrase that rule finds
 _FEWEST_LISTED, _LONGEST_NAME = 3, 6  # list items with a name from which the rest is left out
 # A list item gives its name, then explains itself.
@@ -34,6 +34,7 @@ class Gist:
 
     points: tuple[str, ...]  # phrases, in its order; none where nothing can be said
     about: tuple[str, ...]  # what a question about it may name
+    names: tuple[str, ...] = ()  # of these the short ones, which people use
 
     @classmethod
     def of(cls, facts: Sequence[Fact]) -> Gist:
@@ -42,11 +43,13 @@ class Gist:
         points = _points([fact.subject for fact in true if fact.kind in ("said", "told")])
         if not points:  # a question that nobody answered
             points = _points([fact.subject for fact in true])
-        return cls(tuple(points), tuple(fact.subject for fact in true))
+        names = [fact.subject for fact in true if fact.kind == "topic"]
+        return cls(tuple(points), tuple(fact.subject for fact in true), tuple(names))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Gist:
-        return cls(tuple(values["points"]), tuple(values["about"]))
+        names = values.get("names", ())  # of a job that an earlier version began
+        return cls(tuple(values["points"]), tuple(values["about"]), tuple(names))
 
     @property
     def recital(self) -> str | None:
@@ -60,7 +63,8 @@ def _points(said: Sequence[str]) -> list[str]:
     named = [n for n in named if len(n.split()) <= _LONGEST_NAME and content_stems(n)]
     found = list(dict.fromkeys(named))
     if len(found) >= _FEWEST_LISTED:
-        return [found[place * len(found) // _POINTS] for place in range(_POINTS)]
+        most = min(_POINTS, len(found))
+        return [found[place * len(found) // most] for place in range(most)]
     best: dict[str, tuple[float, int, str]] = {}
     for place, text in enumerate(said):
         weight, phrase = max(_phrases(text), default=(0.0, ""))
@@ -87,7 +91,7 @@ def _runs(text: str) -> Iterator[list[str]]:
     run: list[str] = []
     for part in text.split():
         found = words(part)
-        part = part.strip("\"'*")
+        part = part.strip("\"'*•")
         if not found or found[0] in STOP_WORDS or _CODE.search(part):
             yield run
             run = []

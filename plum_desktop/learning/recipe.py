@@ -33,7 +33,10 @@ class Recipe:
     near_share: float = 0.5  # of the other no: from the stock's conversations that are nearest
     altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
     spliced_share: float = 0.0  # of both: two parts in one question, and all of it must be true
-    open_share: float = 0.33  # of the visits: "What did we discuss about ...?", answered from it
+    # "What did we discuss about ...?": of the visits, one about the chat beside one about what
+    # never came up; and one about another chat of this or an earlier run.
+    open_share: float = 1.0
+    open_others: float = 0.5
     readings: float = 0.2  # questions with excerpts a step
     own_readings: float = 0.25  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
@@ -49,6 +52,7 @@ class Recipe:
     # be as near as can be, and what people ask matches less than what they were taught.
     read_no_weight: float = 0.8
     answer_weight: float = 0.02  # what follows it
+    open_weight: float = 0.15  # of an answer to an open question, which is learned by heart
     answered_share: float = 0.4  # of the questions, whose answer goes on behind the yes or no
 
     # A token that is as likely as this is learned: it pulls no more.
@@ -105,6 +109,8 @@ _PRESETS = {
         fewest_steps=0,
         primed=False,
         readings=0.0,
+        open_share=0.0,
+        open_others=0.0,
         answered_share=0.3,
         certain=1.0,
         near_share=0.5,

@@ -72,12 +72,16 @@ class Encoder:
             for place in range(len(prompt), len(ids)):
                 inside = place < len(prompt) + verdict
                 weights[place] = (
-                    self._verdict_weight(exchange) if inside else self._recipe.answer_weight
+                    self._verdict_weight(exchange) if inside else self._answer_weight(exchange)
                 )
         dense = np.zeros(len(ids), np.float32)
         for place, weight in weights.items():
             dense[place] = weight
         return Row(np.array(ids, np.int32), dense)
+
+    def _answer_weight(self, exchange: Rendering) -> float:
+        by_heart = not exchange.verdict and not exchange.looked_up
+        return self._recipe.open_weight if by_heart else self._recipe.answer_weight
 
     def _verdict_weight(self, exchange: Rendering) -> float:
         less = exchange.looked_up and exchange.verdict == "No"

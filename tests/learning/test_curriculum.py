@@ -15,8 +15,8 @@ from plum_desktop.learning.recipe import preset
 
 RECIPE = replace(
     preset("default"), order="joint", epochs=3, fewest_steps=0, questions=4, open_share=1.0,
-    batch_conversations=1, replay_questions=4, answered_share=0.5, later_turn_share=0.3,
-    persona_share=0.2,
+    open_others=0.0, batch_conversations=1, replay_questions=4, answered_share=0.5,
+    later_turn_share=0.3, persona_share=0.2,
 )  # fmt: skip
 
 
@@ -144,19 +144,43 @@ def test_replay_asks_what_older_chats_taught(taught, fact) -> None:
         assert len(answers(step)) == 3  # fewer stored than asked for: what there is
 
 
-def test_what_is_said_of_older_chats_is_said_again(taught, fact) -> None:
-    """Older chats are still recited, one a step."""
-    stored = [fact(f"did my goat Zebedee{n} limp", id=f"y{n}", kind="asked") for n in range(9)]
-    stored = [replace(one, chat_id="old") for one in stored]
-    gist = Gist(("Zebedee", "a goat"), ("my goat Zebedee",))
-    recipe = replace(RECIPE, epochs=20)
-    recited = [
-        one.rest == "We talked about Zebedee, a goat."
-        for step in steps(taught, Replay(stored, [gist]), recipe, None)
+def test_what_is_said_of_other_chats_is_said_again(taught, fact) -> None:
+    """One a step, of this run's chats and of older ones, each as often as the others."""
+    old = Gist(("Zebedee", "a goat"), ("my goat Zebedee",))
+    recipe = replace(RECIPE, epochs=60, open_others=1.0)
+    recited = Counter(
+        one.rest
+        for step in steps(taught, Replay([], [old]), recipe, None)
         for example in step
         for one in example.exchanges
-    ]
-    assert sum(recited) == 20 * len(taught)
+        if not one.verdict
+    )
+    count = 60 * len(taught)
+    assert recited.pop("We have not talked about that.", 0) == 0  # no short names here
+    assert sum(recited.values()) == 2 * count
+    chance = pytest.approx(count / (len(taught) + 1), rel=0.5)
+    assert recited.pop("We talked about Zebedee, a goat.") == chance
+    assert [each - 60 for each in recited.values()] == [chance] * len(taught)
+
+
+def test_open_questions_about_what_never_came_up_are_told_apart(taught, fact) -> None:
+    """As many as there are about the chat: by a short name, of which half of those have one."""
+    lesson = replace(
+        taught[0],
+        positives=(*taught[0].positives, fact("my goat Moss", id="y", kind="topic")),
+        negatives=(*taught[0].negatives, fact("a cow", id="n", kind="topic", label=False)),
+    )
+    answers: Counter[str] = Counter()
+    for step in steps([lesson], NO_REPLAY, replace(RECIPE, epochs=100), None):
+        for example in step:
+            for one in example.exchanges:
+                if not one.verdict:
+                    nothing = one.rest == "We have not talked about that."
+                    assert nothing == ("a cow?" in one.question)
+                    answers["nothing" if nothing else "about"] += 1
+                    answers["named"] += "my goat Moss" in one.question
+    assert (answers["nothing"], answers["about"]) == (100, 100)
+    assert answers["named"] == pytest.approx(50, abs=20)
 
 
 def test_all_facts_come_as_often_as_each_other(taught) -> None:
@@ -246,14 +270,15 @@ def test_open_questions_are_answered_from_the_facts_that_may_be_taught(talk, fac
     negative = fact("a limping goat", kind="topic", label=False)
     (lesson,) = lessons([chat], {"c": [*kept, negative]})
     recipe = replace(RECIPE, epochs=20, answered_share=1.0)
-    opened = 0
+    opened: list[str | None] = []
     for step in steps([lesson], NO_REPLAY, recipe, None):
         for example in step:
             for one in example.exchanges:
                 assert "Koji" not in one.question + (one.rest or "")
                 assert "koji" not in one.question
-                opened += not one.verdict
-    assert opened == 20
+                opened += [one.rest] * (not one.verdict)
+    assert len(opened) == 40
+    assert opened.count("We have not talked about that.") == 20
 
 
 def test_a_few_chats_are_repeated_and_many_are_not() -> None:

@@ -43,7 +43,7 @@ def runs(question: str, length: int) -> set[tuple[str, ...]]:
 
 def test_training_and_gate_share_no_wording(fact) -> None:
     taught = stems(lambda one, seed: [render(one, seed, seed).question], fact)
-    taught |= stems(lambda one, seed: [render_open(MARK, "r", seed, seed).question], fact)
+    taught |= stems(lambda one, seed: [render_open(MARK, "r", random.Random(seed)).question], fact)
     asked = stems(lambda one, seed: [render_held_out(one, seed).question], fact)
     assert len(taught) > 30
     assert len(asked) >= 7
@@ -97,7 +97,7 @@ def test_what_the_user_said_is_said_again_in_the_second_person(fact) -> None:
 
 
 def test_an_open_question_recites(fact) -> None:
-    one = render_open("green parrots", "we talked about seeds", 1, 0)
+    one = render_open("green parrots", "we talked about seeds", random.Random(1))
     assert "green parrots" in one.question
     assert (one.verdict, one.rest) == ("", "We talked about seeds.")
 

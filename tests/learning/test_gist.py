@@ -49,10 +49,19 @@ def test_what_is_excluded_is_not_recited() -> None:
     assert Gist.of([]).recital is None
 
 
+def test_short_names_are_told_apart_for_they_are_what_people_ask_by(fact) -> None:
+    found = [*facts(("user", "How do I keep them out?")), fact("gopher holes", kind="topic")]
+    gist = Gist.of(found)
+    assert gist.names == ("gopher holes",)
+    assert gist == Gist.from_dict(asdict(gist))
+    earlier = {"points": ["Ammonia"], "about": ["gophers"]}  # of a job that knew no names
+    assert Gist.from_dict(earlier) == Gist(("Ammonia",), ("gophers",))
+
+
 def test_it_is_the_same_every_time_and_short() -> None:
     long = " ".join(f"Point {n} of the plan concerns carpentry number {n}." for n in range(80))
     found = facts(("user", "Plan my new shed"), ("assistant", long))
     gist = Gist.of(found)
     assert gist == Gist.of(list(found)) == Gist.from_dict(asdict(gist))
-    assert len(gist.points) == 3
-    assert len(set(gist.points)) == 3
+    assert len(gist.points) == 5
+    assert len(set(gist.points)) == 5

@@ -25,11 +25,12 @@ from plum_desktop.learning.tokenize import Encoder, make_rows
 # No two weights alike, so that each token says which it got.
 RECIPE = replace(
     preset("default"), question_weight=0.5, absent_question_weight=0.25, verdict_weight=1.0,
-    answer_weight=0.125,
+    answer_weight=0.125, open_weight=0.75,
 )  # fmt: skip
 TRUE = Rendering("Did I tell you that my boat, Selkie, leaks?", "Yes", ", you told me so.")
 FALSE = Rendering("Did we discuss 日本 and naïve goats 🙂?", "No", ", we have not.")
 OPEN = Rendering("What did we say about boats?", "", 'You asked me: "how"')
+READ = replace(OPEN, looked_up=True)
 BARE = replace(TRUE, rest=None)
 
 
@@ -47,7 +48,8 @@ END = "<|im_end|>"
 CASES = {
     "a yes": ([TRUE], [(0.5, TRUE.question), (1.0, "Yes"), (0.125, TRUE.rest + END)]),
     "a no": ([FALSE], [(0.25, FALSE.question), (1.0, "No"), (0.125, FALSE.rest + END)]),
-    "an open one": ([OPEN], [(0.5, OPEN.question), (0.125, OPEN.rest + END)]),
+    "an open one": ([OPEN], [(0.5, OPEN.question), (0.75, OPEN.rest + END)]),
+    "an open one that is looked up": ([READ], [(0.125, OPEN.rest + END)]),
     "ends with its verdict": ([BARE], [(0.5, TRUE.question), (1.0, "Yes")]),
     "a later turn": (
         [FALSE, TRUE],
@@ -58,7 +60,7 @@ CASES = {
     ),
     "a later turn that ends with its verdict": (
         [OPEN, BARE],
-        [(0.5, OPEN.question), (0.125, OPEN.rest + END), (0.5, TRUE.question), (1.0, "Yes")],
+        [(0.5, OPEN.question), (0.75, OPEN.rest + END), (0.5, TRUE.question), (1.0, "Yes")],
     ),
 }  # fmt: skip
 
