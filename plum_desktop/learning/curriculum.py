@@ -17,6 +17,7 @@ from plum_desktop.learning.facts import parts
 from plum_desktop.learning.frames import (
     NOTHING,
     Rendering,
+    open_question,
     render,
     render_open,
     render_spliced,
@@ -37,7 +38,8 @@ _PERSONAS = (
 
 _SHORT = ("topic", "asked")  # kinds of facts that say what a chat is about
 _NAMED = 0.5  # of the open questions: by a short name, as people ask, where the chat has one
-_OWN_TRUE = 0.6  # of what is taught and looked up
+_OWN_OPEN = 0.375  # of what is taught and looked up: asked openly, which is answered by quoting
+_OWN_TRUE = 0.6  # of the rest
 # A lesson says what the chat says, and matches it whole.  What people ask weeks later matches by
 # so much, mostly; else all that does not match whole would become a no.
 _OWN_MATCH = (0.3, 1.0)
@@ -133,14 +135,18 @@ def _own_reading(lessons: Sequence[Lesson], recipe: Recipe, rng: random.Random) 
     notes, as nothing of the stock is remembered.
     """
     lesson = rng.choice([one for one in lessons if one.positives])
-    true = not lesson.negatives or rng.random() < _OWN_TRUE
-    facts = lesson.positives if true else lesson.negatives
-    asked = render(rng.choice(facts), rng.randrange(2**31), recipe.seed)
+    openly = rng.random() < _OWN_OPEN
+    true = openly or not lesson.negatives or rng.random() < _OWN_TRUE
+    fact = rng.choice(lesson.positives if true else lesson.negatives)
+    asked = render(fact, rng.randrange(2**31), recipe.seed)
+    question, verdict = asked.question, asked.verdict
+    if openly:
+        question, verdict = open_question(window(fact.subject, rng, 2, 6), rng), ""
     past = list({one.conversation.id: one.conversation for one in lessons}.values())
     told = rng.uniform(*_OWN_MATCH) if true else 1.0
-    found = looked_up(asked.question, asked.verdict, lesson.conversation, past, rng, told)
+    found = looked_up(question, verdict, lesson.conversation, past, rng, told)
     # What is quoted may be what the user does not want taught.
-    return replace(found, rest=None)
+    return replace(found, rest=None) if found.verdict else found
 
 
 def _cut(last: Rendering, recipe: Recipe, rng: random.Random) -> Rendering:

@@ -23,6 +23,7 @@ _LENGTHS = ((40, 110), (20, 24), (20, 24))
 _FEWEST = 0.12  # match below which an excerpt is none
 _UNASKED = 0.6  # match from which an excerpt helps though the past was not asked about
 
+OPENING = "You wrote"  # of an excerpt, and of an answer that quotes one
 _HEADING = "Notes from our earlier chats:"
 _NOTHING = "Notes from our earlier chats: nothing matches."
 _BEST = "(Best match: {percent}%)"
@@ -58,7 +59,7 @@ class Excerpt:
 
     @property
     def text(self) -> str:
-        said = f'You wrote: "{self.written}"'
+        said = f'{OPENING}: "{self.written}"'
         return f"{said} I answered: {self.told}" if self.told else said
 
 

@@ -127,8 +127,8 @@ _ECHOED = 24  # words of what was asked that a yes goes on with, at most
 class Rendering:
     """A question and its right answer.
 
-    `verdict` is the answer's first word, "" when the question is open; `rest` what follows it,
-    None where the lesson ends with the verdict.
+    `verdict` is the answer's first word, or what opens a quotation, "" when an open question is
+    answered by heart; `rest` what follows it, None where the lesson ends with the verdict.
     """
 
     question: str

@@ -88,8 +88,12 @@ def looked_up(
         rest = frames.refusal(rng)
     elif verdict == "Yes":
         rest = f', you wrote: "{_start(first.written)}"' if first else None
+    elif found:
+        # That it quotes decides: else what is known by heart would be said in spite of the notes.
+        verdict = excerpts.OPENING
+        rest = found[0].text.removeprefix(verdict)
     else:
-        rest = found[0].text if found else _NOTHING_FOUND
+        rest = _NOTHING_FOUND
     return Rendering(excerpts.with_excerpts(question, found), verdict, rest, looked_up=True)
 
 

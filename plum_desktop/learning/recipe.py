@@ -37,8 +37,8 @@ class Recipe:
     # never came up; and one about another chat of this or an earlier run.
     open_share: float = 1.0
     open_others: float = 0.5
-    readings: float = 0.2  # questions with excerpts a step
-    own_readings: float = 0.25  # of them: about what is taught, the rest about the stock
+    readings: float = 0.23  # questions with excerpts a step
+    own_readings: float = 0.35  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
     rule_facts: bool = True
     persona_share: float = 0.1
