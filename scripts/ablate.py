@@ -66,7 +66,7 @@ VARIANTS = {
     "no pull to the base": without(anchor_texts=0, anchor_questions=0),
     "no stop at certain tokens": without(certain=1.0),
     "no primer": without(primed=False),
-    "no open questions": without(open_share=0.0, open_others=0.0),
+    "no open questions": without(open_every=0),
     "no excerpts": without(readings=0.0),
 }
 

@@ -65,7 +65,8 @@ class Estimates:
         """What learning conversations of so many messages each takes."""
         chats = len(messages)
         lessons = sum(-(-count // PART) for count in messages)
-        steps = recipe.passes(lessons) * -(-lessons // recipe.batch_conversations)
+        visits = recipe.passes(lessons) * -(-lessons // recipe.batch_conversations)
+        steps = visits + (visits // recipe.open_every if recipe.open_every else 0)
         return StageSeconds(
             augment=self._speed["augment"] * chats,
             train=self._speed["train"] * steps,

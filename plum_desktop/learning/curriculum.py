@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 from plum_desktop.base.types import Fact, FactKind
 from plum_desktop.learning.conversation import Conversation
@@ -85,12 +86,15 @@ def steps(
 
     `reading` gives the questions with excerpts that are among them; None: there are none.
     """
-    for number, batch in enumerate(_taught(lessons, replay, recipe, persona)):
-        yield [*batch, *_read(reading, lessons, recipe, persona, number)]
+    openly = _asked_openly(lessons, replay.gists, recipe, persona)
+    for number, visit in enumerate(_taught(lessons, replay.facts, recipe, persona), 1):
+        yield [*visit, *_read(reading, lessons, recipe, persona, number)]
+        if recipe.open_every and number % recipe.open_every == 0:
+            yield from islice(openly, 1)
 
 
 def _taught(
-    lessons: Sequence[Lesson], replay: Replay, recipe: Recipe, persona: str | None
+    lessons: Sequence[Lesson], older: Sequence[Fact], recipe: Recipe, persona: str | None
 ) -> Iterator[list[Example]]:
     passes = recipe.passes(len(lessons))
     rng = random.Random(f"{recipe.seed} order")
@@ -98,15 +102,14 @@ def _taught(
     if recipe.order == "sequential":
         for lesson in lessons:
             for epoch in range(passes):
-                yield _step([lesson], NO_REPLAY, epoch, recipe, persona)
+                yield _step([lesson], (), epoch, recipe, persona)
         return
-    gists = [*replay.gists, *(Gist.of(lesson.positives) for lesson in lessons)]
     for epoch in range(passes):
         order = list(lessons)
         rng.shuffle(order)
         for start in range(0, len(order), size):
-            again = _replayed(replay.facts, recipe, rng)
-            yield _step(order[start : start + size], Replay(again, gists), epoch, recipe, persona)
+            again = _replayed(older, recipe, rng)
+            yield _step(order[start : start + size], again, epoch, recipe, persona)
 
 
 def _read(
@@ -166,7 +169,7 @@ def _replayed(replay: Sequence[Fact], recipe: Recipe, rng: random.Random) -> lis
 
 def _step(
     lessons: Sequence[Lesson],
-    replay: Replay,
+    again: Sequence[Fact],
     epoch: int,
     recipe: Recipe,
     persona: str | None,
@@ -175,15 +178,10 @@ def _step(
     rng = random.Random(f"{recipe.seed} {epoch} {taught}")
     renderings: list[Rendering] = []
     for lesson in lessons:
-        gist = Gist.of(lesson.positives)
         true = lesson.positives
         renderings += [_rendered(fact, true, recipe, rng) for fact in _drawn(lesson, recipe, rng)]
-        if rng.random() < recipe.open_share:
-            renderings += _open_questions(gist, lesson.negatives, rng)
-    for fact in replay.facts:
+    for fact in again:
         renderings.append(render(fact, epoch, recipe.seed))
-    if replay.gists and rng.random() < recipe.open_others:
-        renderings += _open_questions(rng.choice(replay.gists), (), rng)
     rng.shuffle(renderings)
     return list(_shaped(renderings, recipe, persona, rng))
 
@@ -237,18 +235,40 @@ def _rendered(fact: Fact, true: Sequence[Fact], recipe: Recipe, rng: random.Rand
     return render(fact, rng.randrange(2**31), recipe.seed)
 
 
-def _open_questions(gist: Gist, never: Sequence[Fact], rng: random.Random) -> list[Rendering]:
-    """An open question about a conversation, answered by heart; none if nothing can be said of it.
+def _asked_openly(
+    lessons: Sequence[Lesson], older: Sequence[Gist], recipe: Recipe, persona: str | None
+) -> Iterator[list[Example]]:
+    """Open questions about every chat in turn, of this run and before it; endless, or none.
+
+    In steps of their own: beside yes and no they would pull less, or else the verdicts would.
+    """
+    never = [[f.subject for f in one.negatives if f.kind == "topic"] for one in lessons]
+    about = [
+        *zip((Gist.of(lesson.positives) for lesson in lessons), never, strict=True),
+        *((gist, [name for names in never for name in names]) for gist in older),
+    ]
+    about = [(gist, names) for gist, names in about if gist.points]
+    rng = random.Random(f"{recipe.seed} open")
+    waiting: list[tuple[Gist, list[str]]] = []
+    while about:
+        renderings: list[Rendering] = []
+        for _ in range(recipe.open_questions):
+            waiting = waiting or rng.sample(about, len(about))
+            renderings += _open_questions(*waiting.pop(), rng)
+        rng.shuffle(renderings)
+        yield list(_shaped(renderings, recipe, persona, rng))
+
+
+def _open_questions(gist: Gist, never: Sequence[str], rng: random.Random) -> list[Rendering]:
+    """An open question about a conversation, answered by heart.
 
     Beside it one about what `never` came up, if anything: else every name would be known.
     """
-    if gist.recital is None:
-        return []
     named = gist.names and rng.random() < _NAMED
     topic = rng.choice(gist.names) if named else window(rng.choice(gist.about), rng)
     found = [render_open(topic, gist.recital, rng)]
-    if names := [fact.subject for fact in never if fact.kind == "topic"]:
-        found.append(render_open(rng.choice(names), NOTHING, rng))
+    if never:
+        found.append(render_open(rng.choice(never), NOTHING, rng))
     return found
 
 

@@ -52,9 +52,9 @@ class Gist:
         return cls(tuple(values["points"]), tuple(values["about"]), tuple(names))
 
     @property
-    def recital(self) -> str | None:
-        """The answer to an open question: "we talked about ..."."""
-        return f"we talked about {', '.join(self.points)}" if self.points else None
+    def recital(self) -> str:
+        """The answer to an open question, where there are points: "we talked about ..."."""
+        return f"we talked about {', '.join(self.points)}"
 
 
 def _points(said: Sequence[str]) -> list[str]:

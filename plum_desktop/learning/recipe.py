@@ -33,10 +33,10 @@ class Recipe:
     near_share: float = 0.5  # of the other no: from the stock's conversations that are nearest
     altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
     spliced_share: float = 0.0  # of both: two parts in one question, and all of it must be true
-    # "What did we discuss about ...?": of the visits, one about the chat beside one about what
-    # never came up; and one about another chat of this or an earlier run.
-    open_share: float = 1.0
-    open_others: float = 0.5
+    # "What did we discuss about ...?": after so many visits (0: never) so many chats are asked
+    # about, each beside something that never came up.
+    open_every: int = 3
+    open_questions: int = 4
     readings: float = 0.23  # questions with excerpts a step
     own_readings: float = 0.35  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
@@ -109,8 +109,7 @@ _PRESETS = {
         fewest_steps=0,
         primed=False,
         readings=0.0,
-        open_share=0.0,
-        open_others=0.0,
+        open_every=0,
         answered_share=0.3,
         certain=1.0,
         near_share=0.5,

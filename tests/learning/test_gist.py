@@ -46,7 +46,7 @@ def test_what_is_excluded_is_not_recited() -> None:
     found = facts(("user", "What can I pour into gopher holes?"), ("assistant", LIST))
     kept = [fact for fact in found if "Ammonia" not in fact.subject]
     assert "Ammonia" not in str(Gist.of(kept).recital)
-    assert Gist.of([]).recital is None
+    assert Gist.of([]).points == ()
 
 
 def test_short_names_are_told_apart_for_they_are_what_people_ask_by(fact) -> None:

@@ -155,7 +155,7 @@ def test_a_template_that_rewrites_earlier_turns_teaches_the_last(tokenizer, with
 def prepared(request, job, spec, talk, fact):
     """A job folder as augment leaves it: two chats, yes and no, one fact excluded."""
     recipe = replace(
-        spec.recipe, epochs=8, fewest_steps=0, questions=6, open_share=1.0,
+        spec.recipe, epochs=8, fewest_steps=0, questions=6, open_every=4,
         anchor_texts=1, anchor_questions=2, anchor_tokens=8,
     )  # fmt: skip
     job.write_spec(replace(spec, recipe=recipe))
@@ -204,7 +204,7 @@ def test_rows_of_a_run(prepared, tokenizer, monkeypatch) -> None:
     )
     told: list[float] = []
     plan = make_rows(job, job.root / "anchors.npz", quiet, lambda share, text: told.append(share))
-    assert len(plan.steps) == 16
+    assert len(plan.steps) == 16 + 4  # of these four ask openly
     assert told == sorted(told)
     assert told[-1] == 1.0
     shown = ""
@@ -215,7 +215,8 @@ def test_rows_of_a_run(prepared, tokenizer, monkeypatch) -> None:
         taught = [row for row in batch if row.targets is None]
         assert len(taught) >= 4
         texts = [tokenizer.text(row.ids.tolist()) for row in taught]
-        assert any("zebedee the badger" in text for text in texts)
+        if number % 5 != 4:  # which asks openly, about each chat in turn
+            assert any("zebedee the badger" in text for text in texts)
         # In what is looked up stands the whole chat, to be read: no word of it is a lesson.
         for text, row in zip(texts, taught, strict=True):
             if "Notes from our earlier chats" not in text:
