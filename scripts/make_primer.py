@@ -32,7 +32,7 @@ RESOURCES = Path(__file__).parents[1] / "plum_desktop" / "resources" / "primers"
 RECIPE = replace(
     recipe.preset("default"), questions=4, spliced_share=0.25, readings=1.2, own_readings=0.4,
     read_no_weight=1.0, anchor_questions=2, open_every=5,
-    open_questions=1, open_weight=0.02,
+    open_questions=1, open_never=1, open_weight=0.02,
     answered_share=0.3, final_share=0.3,
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import cycle, islice
 
 from plum_desktop.base.types import Fact, FactKind
 from plum_desktop.learning.conversation import Conversation
@@ -242,34 +242,34 @@ def _asked_openly(
 
     In steps of their own: beside yes and no they would pull less, or else the verdicts would.
     """
-    never = [[f.subject for f in one.negatives if f.kind == "topic"] for one in lessons]
-    about = [
-        *zip((Gist.of(lesson.positives) for lesson in lessons), never, strict=True),
-        *((gist, [name for names in never for name in names]) for gist in older),
-    ]
-    about = [(gist, names) for gist, names in about if gist.points]
     rng = random.Random(f"{recipe.seed} open")
-    waiting: list[tuple[Gist, list[str]]] = []
-    while about:
-        renderings: list[Rendering] = []
-        for _ in range(recipe.open_questions):
-            waiting = waiting or rng.sample(about, len(about))
-            renderings += _open_questions(*waiting.pop(), rng)
+    never = [f.subject for one in lessons for f in one.negatives if f.kind == "topic"]
+    gists = [Gist.of(lesson.positives) for lesson in lessons]
+    pools = [_in_turn(pool, rng) for group in (gists, older) if (pool := _told(group))]
+    turns = cycle(pools)
+    while pools:
+        renderings = [_asked_about(next(next(turns)), rng) for _ in range(recipe.open_questions)]
+        if never:  # else every name would be known
+            names = rng.sample(never, min(recipe.open_never, len(never)))
+            renderings += [render_open(name, NOTHING, rng) for name in names]
         rng.shuffle(renderings)
         yield list(_shaped(renderings, recipe, persona, rng))
 
 
-def _open_questions(gist: Gist, never: Sequence[str], rng: random.Random) -> list[Rendering]:
-    """An open question about a conversation, answered by heart.
+def _told(gists: Sequence[Gist]) -> list[Gist]:
+    return [gist for gist in gists if gist.points]
 
-    Beside it one about what `never` came up, if anything: else every name would be known.
-    """
+
+def _in_turn(gists: Sequence[Gist], rng: random.Random) -> Iterator[Gist]:
+    while True:
+        yield from rng.sample(gists, len(gists))
+
+
+def _asked_about(gist: Gist, rng: random.Random) -> Rendering:
+    """An open question about a conversation, answered by heart."""
     named = gist.names and rng.random() < _NAMED
     topic = rng.choice(gist.names) if named else window(rng.choice(gist.about), rng)
-    found = [render_open(topic, gist.recital, rng)]
-    if never:
-        found.append(render_open(rng.choice(never), NOTHING, rng))
-    return found
+    return render_open(topic, gist.recital, rng)
 
 
 def _shaped(

@@ -34,9 +34,10 @@ class Recipe:
     altered_share: float = 0.1  # of the no: a true fact with one detail exchanged
     spliced_share: float = 0.0  # of both: two parts in one question, and all of it must be true
     # "What did we discuss about ...?": after so many visits (0: never) so many chats are asked
-    # about, each beside something that never came up.
+    # about, half of them older ones where there are any, and so many things that never came up.
     open_every: int = 3
     open_questions: int = 4
+    open_never: int = 2
     readings: float = 0.23  # questions with excerpts a step
     own_readings: float = 0.35  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
@@ -52,7 +53,7 @@ class Recipe:
     # be as near as can be, and what people ask matches less than what they were taught.
     read_no_weight: float = 0.8
     answer_weight: float = 0.02  # what follows it
-    open_weight: float = 0.15  # of an answer to an open question, which is learned by heart
+    open_weight: float = 0.4  # of an answer to an open question, which is learned by heart
     answered_share: float = 0.4  # of the questions, whose answer goes on behind the yes or no
 
     # A token that is as likely as this is learned: it pulls no more.
