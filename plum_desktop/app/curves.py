@@ -15,7 +15,7 @@ from typing import Any
 from plum_desktop.base.types import Adapter, Fact, Run
 from plum_desktop.learning.gate import Bounds
 
-MOST_POINTS = 200  # of a loss curve
+MOST_POINTS = 50  # of a loss curve: a point is the mean of several steps, which are of two kinds
 DRIFT_BOUND = Bounds().drift  # nats a token, beyond which the gate refuses
 
 Counts = dict[str, int]  # yes, yes_asked, no, no_asked

@@ -61,12 +61,13 @@ class Estimates:
             stored = read_json(self._path)
             self._speed |= {k: float(v) for k, v in stored.items() if k in _GUESS}
 
-    def job(self, recipe: Recipe, messages: Sequence[int]) -> StageSeconds:
-        """What learning conversations of so many messages each takes."""
+    def job(self, recipe: Recipe, messages: Sequence[int], older: int) -> StageSeconds:
+        """What learning conversations of so many messages each takes, `older` learned before."""
         chats = len(messages)
         lessons = sum(-(-count // PART) for count in messages)
-        visits = recipe.passes(lessons) * -(-lessons // recipe.batch_conversations)
-        steps = visits + (visits // recipe.open_every if recipe.open_every else 0)
+        visits = recipe.visits(lessons)
+        between = recipe.visits_between_open(visits, lessons + older)
+        steps = visits + (visits // between if between else 0)
         return StageSeconds(
             augment=self._speed["augment"] * chats,
             train=self._speed["train"] * steps,
@@ -80,7 +81,7 @@ class Estimates:
         What learns and answers reads all of a model for each token, so size is what counts, and
         how many times as long as this model's its steps take at the same size, `pace`.
         """
-        usual = self.job(recipe, _USUAL)
+        usual = self.job(recipe, _USUAL, older=0)
         return (usual.total + usual.train * (pace - 1)) / len(_USUAL) * size / self._size
 
     def learn(self, measured: Mapping[str, float]) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import psutil
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 _PAUSE_LOOK = 0.2  # seconds
 _STOP_PATIENCE = 5.0  # seconds that a worker has to finish its step and write a checkpoint
 _CONTEXT = 2048  # tokens; lessons and gate ask short questions
+_RECENT = 8  # steps, which are of two kinds, that the loss that is told is a mean of
 _ASKED_NEW = 60  # questions of the gate about new chats, yes and no together
 # Memory of one step serves the next, in place of page faults by the hundred thousand (glibc).
 _KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
@@ -120,8 +122,11 @@ class Job:
         self._outcome: Outcome | None = None
         self._last: Progress | None = None
         self._losses = folder.read_losses()
+        older = parts.store.learned_state(self._spec.model_sha256).keys() - set(self._spec.chats)
         self._expected = parts.estimates.job(
-            self._spec.recipe, [self._length(chat_id) for chat_id in self._spec.chats]
+            self._spec.recipe,
+            [self._length(chat_id) for chat_id in self._spec.chats],
+            len(older),
         )
         self._thread = threading.Thread(target=self._run, name="learning", daemon=True)
 
@@ -381,7 +386,9 @@ class Job:
         if event["event"] == "progress":
             if "loss" in event:
                 self._losses.append(event["loss"])
-            self._tell(stage, event["fraction"], event.get("loss"), event.get("seconds_left"))
+            recent = self._losses[-_RECENT:] if "loss" in event else ()
+            loss = round(fmean(recent), 4) if recent else None
+            self._tell(stage, event["fraction"], loss, event.get("seconds_left"))
 
     @contextlib.contextmanager
     def _learning_engine(self) -> Iterator[EngineClient]:

@@ -114,10 +114,12 @@ class LearnService:
             found = found[:limit]
         estimates = Estimates(self._folder, file, trainer)
         planned = [chat for chat, _ in found]
+        older = self._store.learned_state(file.sha256).keys() - {chat.id for chat in planned}
+        start = self._start_from(name, file)[0]
         return LearnPlan(
             planned,
             left_out,
-            estimates.job(self._start_from(name, file)[0], [turns for _, turns in found]).total
+            estimates.job(start, [turns for _, turns in found], len(older)).total
             if planned
             else 0.0,
             disk_bytes(file),

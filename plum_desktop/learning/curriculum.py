@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle
 
 from plum_desktop.base.types import Fact, FactKind
 from plum_desktop.learning.conversation import Conversation
@@ -86,11 +86,13 @@ def steps(
 
     `reading` gives the questions with excerpts that are among them; None: there are none.
     """
-    openly = _asked_openly(lessons, replay.gists, recipe, persona)
+    new, older = _told(Gist.of(lesson.positives) for lesson in lessons), _told(replay.gists)
+    openly = _asked_openly(new, older, _short_names(lessons), recipe, persona)
+    every = recipe.visits_between_open(recipe.visits(len(lessons)), len(new) + len(older))
     for number, visit in enumerate(_taught(lessons, replay.facts, recipe, persona), 1):
         yield [*visit, *_read(reading, lessons, recipe, persona, number)]
-        if recipe.open_every and number % recipe.open_every == 0:
-            yield from islice(openly, 1)
+        if every and number % every == 0:
+            yield next(openly)
 
 
 def _taught(
@@ -236,18 +238,19 @@ def _rendered(fact: Fact, true: Sequence[Fact], recipe: Recipe, rng: random.Rand
 
 
 def _asked_openly(
-    lessons: Sequence[Lesson], older: Sequence[Gist], recipe: Recipe, persona: str | None
+    new: Sequence[Gist],
+    older: Sequence[Gist],
+    never: Sequence[str],
+    recipe: Recipe,
+    persona: str | None,
 ) -> Iterator[list[Example]]:
-    """Open questions about every chat in turn, of this run and before it; endless, or none.
+    """Open questions about every chat in turn, of this run and before it; endless.
 
     In steps of their own: beside yes and no they would pull less, or else the verdicts would.
     """
     rng = random.Random(f"{recipe.seed} open")
-    never = [f.subject for one in lessons for f in one.negatives if f.kind == "topic"]
-    gists = [Gist.of(lesson.positives) for lesson in lessons]
-    pools = [_in_turn(pool, rng) for group in (gists, older) if (pool := _told(group))]
-    turns = cycle(pools)
-    while pools:
+    turns = cycle([_in_turn(pool, rng) for pool in (new, older) if pool])
+    while True:
         renderings = [_asked_about(next(next(turns)), rng) for _ in range(recipe.open_questions)]
         if never:  # else every name would be known
             names = rng.sample(never, min(recipe.open_never, len(never)))
@@ -256,8 +259,13 @@ def _asked_openly(
         yield list(_shaped(renderings, recipe, persona, rng))
 
 
-def _told(gists: Sequence[Gist]) -> list[Gist]:
+def _told(gists: Iterable[Gist]) -> list[Gist]:
     return [gist for gist in gists if gist.points]
+
+
+def _short_names(lessons: Sequence[Lesson]) -> list[str]:
+    """Of what was never discussed."""
+    return [f.subject for one in lessons for f in one.negatives if f.kind == "topic"]
 
 
 def _in_turn(gists: Sequence[Gist], rng: random.Random) -> Iterator[Gist]:

@@ -35,9 +35,11 @@ class Recipe:
     spliced_share: float = 0.0  # of both: two parts in one question, and all of it must be true
     # "What did we discuss about ...?": after so many visits (0: never) so many chats are asked
     # about, half of them older ones where there are any, and so many things that never came up.
-    open_every: int = 3
-    open_questions: int = 4
-    open_never: int = 2
+    # Where visits are many for so few chats it is less often: each is asked about so many times.
+    open_every: int = 1
+    open_questions: int = 2
+    open_never: int = 1
+    open_times: int = 16
     readings: float = 0.23  # questions with excerpts a step
     own_readings: float = 0.35  # of them: about what is taught, the rest about the stock
     model_facts: bool = True
@@ -96,6 +98,16 @@ class Recipe:
         if not lessons:
             return 0
         return max(self.epochs, math.ceil(self.fewest_steps * self.batch_conversations / lessons))
+
+    def visits(self, lessons: int) -> int:
+        """Steps of a run over so many lessons, but for those that ask openly."""
+        return self.passes(lessons) * math.ceil(lessons / self.batch_conversations)
+
+    def visits_between_open(self, visits: int, chats: int) -> int:
+        """From one step that asks openly about so many chats to the next; 0: there is none."""
+        if not self.open_every or not chats:
+            return 0
+        return max(self.open_every, visits * self.open_questions // (self.open_times * chats))
 
 
 # What of PLUM is published: strictly sequential, 10 epochs a conversation, balanced yes and no,

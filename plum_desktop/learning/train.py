@@ -42,7 +42,7 @@ class TrainResult:
 
     steps: int
     seconds: float
-    step_seconds: float  # median, so that pauses do not count; 0 where no step was left
+    step_seconds: float  # mean without the pauses; 0 where no step was left
     tokens: int
     loss: float
     drift: float
@@ -69,6 +69,8 @@ def train(
     plan = Plan.load(job.rows)
     trainer = make_trainer()
     done, losses = _restore(job, trainer)
+    sizes = [max(1, plan.tokens(step)) for step in range(len(plan.steps))]
+    # Seconds a token: steps differ in length, and a median leaves out the pauses.
     pace: deque[float] = deque(maxlen=_RECENT)
     started, saved, tokens = time.monotonic(), time.monotonic(), 0
     total = len(plan.steps)
@@ -79,7 +81,7 @@ def train(
             result = trainer.step(plan.batch(step), rate(recipe, step, total))
             if not math.isfinite(result.loss + result.drift):
                 raise FloatingPointError
-            pace.append(time.monotonic() - begun)
+            pace.append((time.monotonic() - begun) / sizes[step])
             done, tokens = step + 1, tokens + result.tokens
             losses.append({"step": step, "loss": result.loss, "drift": result.drift})
             watch.progress(
@@ -87,7 +89,7 @@ def train(
                 "learning",
                 loss=round(result.loss, 4),
                 drift=round(result.drift, 4),
-                seconds_left=round(statistics.median_low(pace) * (total - done), 1),
+                seconds_left=round(statistics.median_low(pace) * sum(sizes[done:]), 1),
             )
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 _save(job, trainer, done, losses)
@@ -107,7 +109,7 @@ def train(
     return TrainResult(
         total,
         time.monotonic() - started,
-        statistics.median_low(pace) if pace else 0.0,
+        statistics.median_low(pace) * statistics.fmean(sizes) if pace else 0.0,
         tokens,
         statistics.median(entry["loss"] for entry in recent) if recent else 0.0,
         statistics.median(entry["drift"] for entry in recent) if recent else 0.0,

@@ -17,6 +17,7 @@ from plum_desktop.learning.words import content_stems
 
 RECIPE = replace(
     preset("default"), order="joint", epochs=3, fewest_steps=0, questions=4, open_every=0,
+    open_times=1000,
     batch_conversations=1, replay_questions=4, answered_share=0.5,
     later_turn_share=0.3, persona_share=0.2,
 )  # fmt: skip
@@ -170,6 +171,22 @@ def test_every_chat_is_asked_about_openly_as_often_as_the_others(taught) -> None
     assert recited.total() == len(opened)
     assert len(recited) == len(taught)
     assert max(recited.values()) - min(recited.values()) <= 1
+
+
+def test_a_few_chats_are_not_asked_about_openly_without_end(taught) -> None:
+    """What 300 visits of three chats have room for would wear out what else is learned."""
+    recipe = replace(RECIPE, epochs=2, fewest_steps=300, open_every=1, open_questions=2)
+    recipe = replace(recipe, open_times=5)
+    found = list(steps(taught[:3], NO_REPLAY, recipe, None))
+    opened = [step for step in found if step[0].exchanges[0].verdict == ""]
+    assert len(found) - len(opened) == 300
+    assert len(opened) == pytest.approx(3 * 5 / 2, abs=1)
+    gaps = [n for n, step in enumerate(found) if step in opened]
+    assert gaps[0] > 20  # all through the run
+    assert len(found) - gaps[-1] < 60
+    old = [Gist((f"a goat {n}",), (f"my goat {n}",)) for n in range(9)]
+    beside = list(steps(taught[:3], Replay([], old), recipe, None))
+    assert len(beside) - 300 == pytest.approx(4 * len(opened), abs=3)
 
 
 def test_open_questions_about_what_never_came_up_are_told_apart(taught, fact) -> None:

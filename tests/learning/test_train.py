@@ -147,6 +147,25 @@ def test_progress_says_how_much_longer(job, clock) -> None:
     assert [fields["loss"] for _, fields in told] == [1.0, 0.5, 0.3333, 0.25, 0.2, 0.1667]
 
 
+def test_steps_of_two_lengths_are_told_apart(job, clock) -> None:
+    """A median of their times would forget about one kind or the other."""
+
+    class Honest(Small):
+        def step(self, rows, learning_rate: float) -> StepResult:
+            clock.now += sum(len(row.ids) for row in rows) - 2.0
+            return super().step(rows, learning_rate)
+
+    plan = Plan.load(job.rows)
+    short, long = plan.rows[0], [plan.rows[0]] * 3
+    Plan([short, *long], [[0], [1, 2, 3]] * 3).save(job.rows)
+    each = len(short.ids)
+    watch = Watch()
+    result = run(job, Honest(clock), watch)
+    told = [fields["seconds_left"] for _, _, fields in watch.told]
+    assert told == pytest.approx([each * steps for steps in (11, 8, 7, 4, 3, 0)])
+    assert result.step_seconds == pytest.approx(2 * each)
+
+
 def test_pauses_between_and_within_steps_are_not_counted(job, clock) -> None:
     class Met(Small):
         def step(self, rows, learning_rate: float) -> StepResult:
