@@ -222,6 +222,26 @@ _of_conversations(
 
 
 @bench.command()
+@_threads
+@_chats_file
+@click.option("--peer", "peers", type=click.Choice(["plain", "bf16"]), multiple=True,
+              default=("plain", "bf16"), show_default=True,
+              help="In fp32, or with bf16 autocast; give it twice for both.")  # fmt: skip
+@json_option
+@pass_session
+def recall(
+    session: Session, threads: int, chats_file: Path | None, peers: tuple[str, ...], as_json: bool
+) -> None:
+    """Train until as much is remembered, against transformers' Trainer with peft."""
+    from plum_desktop.app.bench import recall as measured
+    from plum_desktop.app.bench.material import conversations
+
+    chats = conversations(chats_file, 8)
+    lines = measured.bench(_sample(session), _model(session, threads), chats, peers, _say)
+    _show("recall", lines, as_json)
+
+
+@bench.command()
 @click.option("--chats", "sizes", type=click.IntRange(min=1), multiple=True,
               default=(10, 100, 1_000), show_default=True,
               help="Learned before; give it several times.")  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 
 from plum_desktop.learning.recipe import preset
 from plum_desktop.learning.rows import Plan, Row
+from plum_desktop.learning.train import rate
 
 _SIDE = 2048  # of a square matrix
 
@@ -23,7 +24,10 @@ class Training(Protocol):
     """A model under training and its plan."""
 
     def step(self, number: int) -> dict[str, Any]:
-        """Fit one batch: how many pairs and tokens, and the seconds it took."""
+        """Fit one batch at the run's own rate: how many pairs and tokens, and the seconds."""
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter as peft does."""
 
 
 def load(kind: str, model: str, rows: str, threads: int, start: str | None) -> Training:
@@ -69,8 +73,11 @@ class _Ours:
     def step(self, number: int) -> dict[str, Any]:
         rows = self._plan.batch(number)
         began = time.perf_counter()
-        self._trainer.step(rows, self._recipe.learning_rate)
+        self._trainer.step(rows, rate(self._recipe, number, len(self._plan.steps)))
         return _measured(rows, time.perf_counter() - began)
+
+    def save(self, folder: Path) -> None:
+        self._trainer.save_adapter(folder)
 
 
 class _Plain:
@@ -86,7 +93,7 @@ class _Plain:
 
         from plum_desktop.learning.trainers.torch_gguf import load_base
 
-        recipe = preset("default")
+        self._recipe = recipe = preset("default")
         self._plan = plan
         base = load_base(model, torch.float32)
         config = LoraConfig(
@@ -104,12 +111,17 @@ class _Plain:
     def step(self, number: int) -> dict[str, Any]:
         rows = [replace(row, targets=None) for row in self._plan.batch(number)]
         counted = self._plan.batch(number)
+        for group in self._trainer.optimizer.param_groups:
+            group["lr"] = rate(self._recipe, number, len(self._plan.steps))
         began = time.perf_counter()
         self._trainer.training_step(self._trainer.model, _padded(rows))
         self._trainer.accelerator.clip_grad_norm_(self._trainer.model.parameters(), 1.0)
         self._trainer.optimizer.step()
         self._trainer.model.zero_grad()
         return _measured(counted, time.perf_counter() - began)
+
+    def save(self, folder: Path) -> None:
+        self._trainer.model.save_pretrained(str(folder))
 
 
 def _padded(rows: Sequence[Row]) -> dict[str, Any]:

@@ -40,6 +40,10 @@ class Peers:
         """Args: `step`.  One step of the rows' plan: `pairs`, `tokens` and `seconds`."""
         return dict(self._training.step(request.args["step"]))
 
+    def save(self, request: Request) -> None:
+        """Args: `folder`.  Writes the adapter as it is so far, as peft does."""
+        self._training.save(Path(request.args["folder"]))
+
     def matmul(self, request: Request) -> dict[str, Any]:
         """Args: `threads`.  The rate of this machine's bf16 matrix product, in FLOP a second."""
         from plum_desktop.peers.training import matmul_rate
@@ -58,5 +62,5 @@ def main() -> None:
     stdout = wire.claim_stdout()
     os.environ.update(_OFFLINE)
     peers = Peers()
-    names = ("llama", "generate", "training", "step", "matmul", "big_model")
+    names = ("llama", "generate", "training", "step", "save", "matmul", "big_model")
     wire.serve("peer", {name: getattr(peers, name) for name in names}, stdout)

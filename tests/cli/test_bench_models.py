@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
+from plum_desktop.learning import recipe
 from tests.cli.test_bench import lines_of
 
 
@@ -37,6 +39,24 @@ def test_lessons_and_training_beside_the_plain_way(run, tmp_path) -> None:
     found = lines_of(run("bench", "train", *given))
     assert len(found) == 3
     assert all(row["ratio"] for row in found.values())
+
+
+def test_recall_beside_the_plain_way(run, monkeypatch) -> None:
+    few = replace(recipe.preset("default"), fewest_steps=1, epochs=1, readings=0.0)
+    monkeypatch.setitem(recipe._PRESETS, "default", few)
+    found = lines_of(run("bench", "recall", "--threads", "1", "--json"))
+    for name in ("fp32", "bf16 autocast"):
+        times = [found[f"seconds after {part} of 5 parts, {name}"] for part in range(1, 6)]
+        for side in ("ours", "peer"):
+            seconds = [each[side] for each in times]
+            assert seconds == sorted(seconds)
+            assert 0 <= found[f"share right after 5 of 5 parts, {name}"][side] <= 1
+        drift = found[f"drift at the end, {name}"]
+        assert drift["ours"] > 0  # they have learned something, and are asked with it hot
+        assert drift["peer"] > 0
+        (told,) = (row for what, row in found.items() if f"Trainer + peft in {name}" in what)
+        assert told["ours"] in [each["ours"] for each in times]
+        assert told["peer"] in [each["peer"] for each in times]
 
 
 def test_what_grows_with_the_conversations_learned_before(run) -> None:

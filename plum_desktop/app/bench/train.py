@@ -23,7 +23,7 @@ from plum_desktop.models.header import read_header
 
 _FLOP = 4  # a weight and token, in multiplications and additions: forward, and back to the input
 _STEPS = 5  # one in five has a question with excerpts, which is as long as all else
-_PEERS = (("plain", "fp32", 5.0), ("bf16", "bf16 autocast", 2.5))
+PEERS = (("plain", "fp32", 5.0), ("bf16", "bf16 autocast", 2.5))
 
 
 def bench(
@@ -44,7 +44,7 @@ def bench(
     with child("peer") as ours:
         say("Loading: ours")
         ours.call("training", kind="ours", **given)
-        for kind, name, wanted in _PEERS:
+        for kind, name, wanted in PEERS:
             with child("peer") as peer:
                 say(f"Loading: {name}")
                 peer.call("training", kind=kind, **given)
